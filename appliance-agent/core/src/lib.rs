@@ -1,0 +1,1 @@
+//! Decisions of the appliance: session, twin, outbox, health, supervision. No I/O.

@@ -1,0 +1,1 @@
+//! Capture, encode, playout and local recording of an appliance.

@@ -1,0 +1,3 @@
+//! The appliance's program: control process and media child.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The front panel: the button and the lamps, without pins or clocks.

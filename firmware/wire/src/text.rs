@@ -1,0 +1,237 @@
+//! Every text that a technician, an operator or a citizen may meet: Vietnamese and English, one table.
+//!
+//! A text says what happened, what it means and what to do. `{0}`, `{1}` … are filled by the caller, in order.
+//! Add an entry at the table's end; the test below keeps both languages complete and their places equal.
+
+use alloc::format;
+use alloc::string::String;
+
+/// A language of the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lang {
+    /// Tiếng Việt.
+    #[default]
+    Vi,
+    /// English.
+    En,
+}
+
+/// One text in one language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message {
+    /// What happened.
+    pub what: &'static str,
+    /// What it means. May be empty for a plain notice.
+    pub means: &'static str,
+    /// What to do. May be empty for a plain notice.
+    pub cure: &'static str,
+}
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $key:ident { vi: [$vw:literal, $vm:literal, $vc:literal], en: [$ew:literal, $em:literal, $ec:literal] })*) => {
+        /// Key of a text.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Text { $($(#[$doc])* $key,)* }
+
+        impl Text {
+            /// All keys.
+            pub const ALL: &'static [Self] = &[$(Self::$key,)*];
+
+            /// The key's name, as messages carry it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$key => stringify!($key),)* }
+            }
+
+            /// The text in a language, places not filled.
+            pub const fn message(self, lang: Lang) -> Message {
+                match (self, lang) {
+                    $(
+                        (Self::$key, Lang::Vi) => Message { what: $vw, means: $vm, cure: $vc },
+                        (Self::$key, Lang::En) => Message { what: $ew, means: $em, cure: $ec },
+                    )*
+                }
+            }
+        }
+    };
+}
+
+texts! {
+    /// {0} address, {1} config file and key.
+    PortTaken {
+        vi: ["Cổng {0} đang được chương trình khác dùng.", "Chương trình không thể nhận kết nối.", "Dừng chương trình kia, hoặc chọn cổng khác ở {1}."],
+        en: ["Port {0} is taken by another program.", "This program cannot accept connections.", "Stop the other program, or choose another port in {1}."]
+    }
+    /// {0} file, {1} key, {2} what is wrong, {3} what to do.
+    ConfigBad {
+        vi: ["Tệp cấu hình {0}, mục {1}: {2}.", "Chương trình không khởi động với cấu hình sai.", "{3}."],
+        en: ["Configuration file {0}, key {1}: {2}.", "The program does not start with a wrong configuration.", "{3}."]
+    }
+    /// {0} file.
+    CameraMissing {
+        vi: ["Không mở được camera {0}.", "Điểm cầu này không có hình và tiếng để gửi.", "Kiểm tra cáp camera, hoặc đường dẫn trong cấu hình."],
+        en: ["The camera {0} cannot be opened.", "This site has no picture and sound to send.", "Check the camera's cable, or the path in the configuration."]
+    }
+    /// {0} file.
+    CameraNoVideo {
+        vi: ["{0} không có luồng hình.", "Điểm cầu này không có hình để gửi.", "Chọn tệp hoặc thiết bị có hình."],
+        en: ["{0} has no picture.", "This site has no picture to send.", "Choose a file or device that has a picture."]
+    }
+    /// {0} folder, {1} system's reason.
+    DiskNotWritable {
+        vi: ["Không ghi được vào thư mục {0} ({1}).", "Không thể lưu bản ghi, nên phiên không được bắt đầu.", "Cấp quyền ghi cho thư mục, hoặc chọn thư mục khác."],
+        en: ["The folder {0} cannot be written ({1}).", "Nothing can be recorded, so no session can start.", "Allow writing to the folder, or choose another one."]
+    }
+    /// {0} folder, {1} free MiB, {2} needed MiB.
+    DiskFull {
+        vi: ["Ổ đĩa của {0} chỉ còn {1} MiB, cần ít nhất {2} MiB.", "Bản ghi sẽ không được lưu đủ.", "Giải phóng dung lượng, hoặc chọn ổ đĩa khác."],
+        en: ["The disk of {0} has only {1} MiB left, {2} MiB are needed.", "A recording would not be complete.", "Free some space, or choose another disk."]
+    }
+    /// {0} broker address, {1} reason.
+    BrokerRefused {
+        vi: ["Máy chủ MQTT {0} từ chối kết nối ({1}).", "Thiết bị chưa liên lạc được với trung tâm.", "Kiểm tra địa chỉ, giờ hệ thống và chứng thư; nếu vẫn lỗi, gọi bộ phận vận hành."],
+        en: ["The broker {0} refused the connection ({1}).", "The box cannot reach the centre yet.", "Check the address, the clock and the certificate; if it stays so, call the operators."]
+    }
+    /// {0} broker address, {1} reason.
+    BrokerForeign {
+        vi: ["Máy chủ MQTT {0} có chứng thư của một tổ chức khác ({1}).", "Đây không phải trung tâm của thiết bị này; không gửi gì cả.", "Kiểm tra địa chỉ trung tâm, hoặc đăng ký lại thiết bị."],
+        en: ["The broker {0} has a certificate of another authority ({1}).", "It is not this box's centre; nothing was sent.", "Check the centre's address, or enrol the box again."]
+    }
+    /// {0} code.
+    CodeUnknown {
+        vi: ["Mã đăng ký {0} không đúng.", "Thiết bị chưa được đăng ký.", "Nhập lại mã, để ý chữ và số; nếu vẫn lỗi, xin mã mới ở trung tâm."],
+        en: ["The enrolment code {0} is wrong.", "The box is not enrolled.", "Type the code again, mind letters and digits; if it stays so, ask the centre for a new one."]
+    }
+    /// {0} code.
+    CodeUsed {
+        vi: ["Mã đăng ký {0} đã được dùng.", "Mỗi mã chỉ dùng được một lần, cho một thiết bị.", "Xin mã mới ở trung tâm."],
+        en: ["The enrolment code {0} was used before.", "A code works once, for one box.", "Ask the centre for a new code."]
+    }
+    /// {0} code.
+    CodeExpired {
+        vi: ["Mã đăng ký {0} đã hết hạn.", "Mã chỉ có giá trị 24 giờ.", "Xin mã mới ở trung tâm."],
+        en: ["The enrolment code {0} has expired.", "A code is valid for 24 hours.", "Ask the centre for a new code."]
+    }
+    /// No places.
+    EnrolTooManyTries {
+        vi: ["Quá nhiều lần nhập sai mã.", "Việc đăng ký bị khoá tạm thời để chống dò mã.", "Đợi 10 phút rồi thử lại với mã đúng."],
+        en: ["Too many wrong codes.", "Enrolment is locked for a while against guessing.", "Wait 10 minutes and try again with the right code."]
+    }
+    /// {0} reason.
+    EnrolBadRequest {
+        vi: ["Trung tâm không nhận yêu cầu đăng ký ({0}).", "Thiết bị chưa được đăng ký.", "Khởi động lại thiết bị và thử lại; nếu vẫn lỗi, gọi bộ phận vận hành."],
+        en: ["The centre did not accept the request for enrolment ({0}).", "The box is not enrolled.", "Restart the box and try again; if it stays so, call the operators."]
+    }
+    /// {0} file, {1} key, {2} device.
+    BoardDeviceMissing {
+        vi: ["Tệp bo mạch {0}, mục {1}: không có thiết bị {2}.", "Thiết bị không thể hoạt động với bo mạch này.", "Cắm thiết bị, hoặc sửa tên trong tệp bo mạch."],
+        en: ["Board file {0}, key {1}: there is no device {2}.", "The box cannot work with this board file.", "Connect the device, or correct its name in the board file."]
+    }
+    /// {0} times, {1} reason.
+    MediaRestarted {
+        vi: ["Phần hình và tiếng của thiết bị đã tự khởi động lại (lần {0}: {1}).", "Điểm cầu bị mất hình và tiếng vài giây.", "Không cần làm gì; nếu lặp lại nhiều lần, gọi bộ phận vận hành."],
+        en: ["The box's media process was restarted ({0} times: {1}).", "The site was without picture and sound for some seconds.", "Nothing to do; call the operators if it happens again and again."]
+    }
+    /// {0} session, {1} reason.
+    WorkerRestarted {
+        vi: ["Bộ trộn của phiên {0} đã tự khởi động lại ({1}).", "Phiên tiếp tục; bản ghi có một khoảng trống được ghi vào nhật ký.", "Không cần làm gì; báo bộ phận kỹ thuật sau phiên."],
+        en: ["The conference worker of session {0} was restarted ({1}).", "The session goes on; the record has a gap that the journal names.", "Nothing to do; tell the engineers after the session."]
+    }
+    /// {0} file, {1} system's reason.
+    RecorderFailed {
+        vi: ["Không ghi được bản ghi {0} ({1}).", "Phần này có thể thiếu trong bản ghi ở đây; bản ghi ở đầu kia vẫn tiếp tục.", "Kiểm tra ổ đĩa ngay."],
+        en: ["The record {0} could not be written ({1}).", "This part may be missing here; the record at the other end goes on.", "Check the disk at once."]
+    }
+    /// {0} encoder.
+    EncoderStalled {
+        vi: ["Bộ mã hoá {0} ngừng cho hình.", "Điểm cầu bị mất hình một lúc.", "Thiết bị tự thử lại; nếu lặp lại, gọi bộ phận vận hành."],
+        en: ["The encoder {0} stopped delivering.", "The site is without a picture for a moment.", "The box tries again by itself; call the operators if it repeats."]
+    }
+    /// Screen of a box: nothing to call.
+    PressNobody {
+        vi: ["Chưa có điểm cầu nào để gọi.", "", "Nhờ trung tâm cấu hình danh sách gọi."],
+        en: ["There is nobody to call.", "", "Ask the centre to set up whom this site calls."]
+    }
+    /// Screen of a box: guests cannot end.
+    PressNotCaller {
+        vi: ["Chỉ điểm cầu đã gọi mới kết thúc được phiên.", "", "Bấm ngắn để tắt hoặc bật micro."],
+        en: ["Only the site that called can end the session.", "", "Press shortly to mute or open the microphone."]
+    }
+    /// Screen of a box.
+    PressBusy {
+        vi: ["Đang có phiên khác.", "", "Đợi phiên kia kết thúc rồi bấm lại."],
+        en: ["Another session is running.", "", "Wait for it to end, then press again."]
+    }
+    /// Screen of a box.
+    PressNoCentre {
+        vi: ["Chưa liên lạc được với trung tâm.", "", "Kiểm tra đường truyền rồi bấm lại."],
+        en: ["The centre cannot be reached.", "", "Check the line, then press again."]
+    }
+    /// Screen of a box.
+    PressNoSession {
+        vi: ["Chưa có phiên nào.", "", "Giữ nút 1,5 giây để gọi."],
+        en: ["No session is running.", "", "Hold the button for 1.5 seconds to call."]
+    }
+    /// Slate of a lost site: {0} name.
+    SlateLost {
+        vi: ["{0}: mất kết nối", "", ""],
+        en: ["{0}: connection lost", "", ""]
+    }
+    /// Slate of a site that has not arrived: {0} name.
+    SlateWaiting {
+        vi: ["{0}: đang kết nối", "", ""],
+        en: ["{0}: connecting", "", ""]
+    }
+    /// Mark in the program.
+    OnRecord {
+        vi: ["ĐANG GHI HÌNH", "", ""],
+        en: ["ON RECORD", "", ""]
+    }
+}
+
+impl Text {
+    /// The key of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|key| key.name() == name)
+    }
+
+    /// The whole text with its places filled: what happened, what it means, what to do, each on its line.
+    pub fn fill(self, lang: Lang, places: &[&str]) -> String {
+        let Message { what, means, cure } = self.message(lang);
+        let mut text = String::from(what);
+        for part in [means, cure].into_iter().filter(|part| !part.is_empty()) {
+            text = format!("{text}\n{part}");
+        }
+        for (n, place) in places.iter().enumerate() {
+            text = text.replace(&format!("{{{n}}}"), place);
+        }
+        text
+    }
+
+    /// Both languages, Vietnamese first: what a program prints before it ends.
+    pub fn both(self, places: &[&str]) -> String {
+        format!("{}\n\n{}", self.fill(Lang::Vi, places), self.fill(Lang::En, places))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn places(message: Message) -> Vec<usize> {
+        let all = format!("{} {} {}", message.what, message.means, message.cure);
+        (0..10).filter(|n| all.contains(&format!("{{{n}}}"))).collect()
+    }
+
+    #[test]
+    fn both_languages_are_complete_and_have_the_same_places() {
+        for key in Text::ALL {
+            let (vi, en) = (key.message(Lang::Vi), key.message(Lang::En));
+            assert!(!vi.what.is_empty() && !en.what.is_empty(), "{key:?}");
+            assert_eq!(vi.means.is_empty(), en.means.is_empty(), "{key:?}");
+            assert_eq!(vi.cure.is_empty(), en.cure.is_empty(), "{key:?}");
+            assert_eq!(places(vi), places(en), "{key:?}");
+            assert_eq!(Text::by_name(key.name()), Some(*key));
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Decisions of the centre: conference, layout, composer, audio mixer. No I/O.

@@ -1,0 +1,1 @@
+//! The media link, both ends: sans-IO over str0m.

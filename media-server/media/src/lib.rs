@@ -1,0 +1,1 @@
+//! Decodes and encodes pictures (GStreamer) and sound (libopus) for the mixer.

@@ -1,0 +1,1 @@
+//! The archive's format, both ends: fragments, journal, seal, verify.

@@ -1,0 +1,3 @@
+//! The centre's program: control process and conference worker.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Checks a session's folder without any of the server's code.
+
+fn main() {}

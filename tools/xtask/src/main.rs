@@ -1,0 +1,3 @@
+//! Set-up, demo, tests, checks and benchmarks of Bridgepoint.
+
+fn main() {}
