@@ -227,6 +227,9 @@ pub enum ToWorker {
     },
     /// End the conference: close and seal every file, then [`FromWorker::Closed`].
     Close,
+    /// Add this site, or take over its new DTLS fingerprint (its agent was restarted, or came online late).
+    /// Its file, tile and ICE credentials stay.
+    Site(ConferenceSite),
 }
 
 /// All that a worker needs to run one conference.
