@@ -1,0 +1,88 @@
+// The server's HTTP interface (docs/ref/http.md). Every failure becomes one kind of error that says what to do.
+import { has, lang, t } from "./texts.js";
+
+/** What happened, what it means, what to do. `status` is 0 when the server was not reached. */
+export class ApiError extends Error {
+  constructor(status, { what, means = "", cure = "", detail = "" }) {
+    super(what);
+    Object.assign(this, { status, what, means, cure, detail });
+  }
+}
+
+let onLoggedOut = () => {};
+/** `handler` is called when the server no longer knows this login. */
+export const whenLoggedOut = (handler) => { onLoggedOut = handler; };
+
+const own = (key, detail) => ({ what: t(`error.${key}.what`), cure: t(`error.${key}.cure`), detail });
+
+/** The server's own words if it sent any, ours if not. */
+function told(status, body) {
+  const error = body?.error ?? body;
+  const message = error?.[lang()] ?? error;
+  if (message?.what) return { what: message.what, means: message.means ?? "", cure: message.cure ?? "" };
+  const detail = typeof error === "string" ? error : error?.message ?? "";
+  const key = status >= 500 ? "500" : String(status);
+  return own(has(`error.${key}.what`) ? key : "400", detail);
+}
+
+async function send(method, path, { json, sdp, keepalive = false } = {}) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") headers["X-Requested-With"] = "bridgepoint";
+  let body;
+  if (json !== undefined) {
+    headers["Content-Type"] = "application/json";
+    body = JSON.stringify(json);
+  } else if (sdp !== undefined) {
+    headers["Content-Type"] = "application/sdp";
+    headers.Accept = "application/sdp";
+    body = sdp;
+  }
+  let response;
+  try {
+    response = await fetch(path, { method, headers, body, keepalive, credentials: "same-origin", cache: "no-store" });
+  } catch (cause) {
+    throw new ApiError(0, own("network", ""));
+  }
+  if (response.ok) return response;
+  const text = await response.text().catch(() => "");
+  let parsed = text;
+  try {
+    parsed = JSON.parse(text);
+  } catch { /* a plain text is a detail */ }
+  const error = new ApiError(response.status, told(response.status, parsed));
+  if (response.status === 401 && path !== "/api/login") onLoggedOut();
+  throw error;
+}
+
+async function json(method, path, body) {
+  const response = await send(method, path, { json: body });
+  const text = await response.text();
+  return text ? JSON.parse(text) : null;
+}
+
+const at = encodeURIComponent;
+
+export const api = {
+  login: (user, password) => json("POST", "/api/login", { user, password }),
+  logout: () => json("POST", "/api/logout"),
+  sites: () => json("GET", "/api/sites"),
+  addSite: (code, name) => json("POST", "/api/sites", { code, name }),
+  makeCode: (site) => json("POST", `/api/sites/${at(site)}/code`),
+  setCalls: (site, calls) => json("PUT", `/api/sites/${at(site)}/calls`, calls),
+  openWhip: (site) => json("POST", `/api/sites/${at(site)}/whip`),
+  closeWhip: (site) => json("DELETE", `/api/sites/${at(site)}/whip`),
+  start: (sites) => json("POST", "/api/sessions", { sites }),
+  session: (id) => json("GET", `/api/sessions/${at(id)}`),
+  stop: (id) => json("POST", `/api/sessions/${at(id)}/stop`),
+  mute: (id, site, on) => json("POST", `/api/sessions/${at(id)}/mute`, { site, on }),
+  records: () => json("GET", "/api/records"),
+  verify: (id) => json("POST", `/api/records/${at(id)}/verify`),
+  events: (limit) => json("GET", `/api/events?limit=${limit}`),
+  fileUrl: (id, name) => `/api/records/${at(id)}/files/${name.split("/").map(at).join("/")}`,
+  /** WHEP: sends an offer; gives the answer and the address that ends it. */
+  async watch(id, offer) {
+    const response = await send("POST", `/api/whep/${at(id)}`, { sdp: offer });
+    return { answer: await response.text(), location: response.headers.get("Location") };
+  },
+  unwatch: (location) => send("DELETE", location, { keepalive: true }),
+};

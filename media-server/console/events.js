@@ -1,0 +1,64 @@
+// Events of boxes and of a session as sentences.
+import { FAULTS } from "./faults.js";
+import { fill, has, pick, t } from "./texts.js";
+
+const named = (prefix, value) => (has(`${prefix}.${value}`) ? t(`${prefix}.${value}`) : String(value));
+
+/** A variant of the wire's externally tagged enum: `"Name"` or `{"Name": {…}}`. */
+function variant(event) {
+  if (typeof event === "string") return [event, {}];
+  const [name] = Object.keys(event ?? {});
+  return [name ?? "", event?.[name] ?? {}];
+}
+
+/** One event of a box in the language in use. `nameOf` turns a site's code into its name. */
+export function sentence(event, nameOf) {
+  const [name, body] = variant(event);
+  switch (name) {
+    case "Started": return t("event.Started", body.version);
+    case "CallRequested": return t("event.CallRequested", (body.sites ?? []).map(nameOf).join(", "));
+    case "EndRequested": return t("event.EndRequested");
+    case "PressRefused": return t("event.PressRefused", named("press", body.reason));
+    case "Muted": return t(body.on ? "event.Muted.on" : "event.Muted.off", named("muted_by", body.by));
+    case "Joined": return t("event.Joined");
+    case "Left": return t("event.Left");
+    case "Recording": return t("event.Recording");
+    case "MediaRestarted": return t("event.MediaRestarted", body.count);
+    case "CommandRefused": return t("event.CommandRefused", named("refusal", body.reason));
+    case "TwinRefused": return t("event.TwinRefused", body.reason);
+    case "Fault": {
+      const known = Object.hasOwn(FAULTS, body.text) ? pick(FAULTS[body.text]) : body.text;
+      return t("event.Fault", fill(known, body.details ?? []));
+    }
+    default: return name; // a newer box: its own word is better than silence
+  }
+}
+
+/** Needs a person's eye: shown with a mark. */
+export function alarming(event) {
+  return ["PressRefused", "MediaRestarted", "CommandRefused", "TwinRefused", "Fault"].includes(variant(event)[0]);
+}
+
+/** The session that an event names, if it names one. */
+export const sessionOf = (event) => variant(event)[1].session ?? null;
+
+/** Who started a session, and from where. */
+export function startedBy(session, nameOf) {
+  const by = session.started_by ?? {};
+  const who = by.who ?? "";
+  switch (by.kind) {
+    case "button": return t("by.button", nameOf(who || session.caller));
+    case "console": return t("by.console", who);
+    case "bpctl": return t("by.bpctl", who);
+    default: return t("by.other", who);
+  }
+}
+
+/** What the centre itself knows of a session's course: [at_ms, text]. */
+export function milestones(session, nameOf) {
+  return [
+    [session.origin_ms, t("event.SessionStarted", startedBy(session, nameOf))],
+    session.on_record_at_ms ? [session.on_record_at_ms, t("event.OnRecord")] : null,
+    session.ended_at_ms ? [session.ended_at_ms, t("event.SessionEnded")] : null,
+  ].filter(Boolean);
+}

@@ -1,0 +1,227 @@
+// One session while it runs: the live program, who is in, what happens; muting and ending.
+import { api } from "./api.js";
+import { ask, button, chip, fault, faultBox, h, icon, level, mark, put, setChip } from "./dom.js";
+import { alarming, milestones, sentence, sessionOf, startedBy } from "./events.js";
+import { clock, duration, number } from "./format.js";
+import { t } from "./texts.js";
+import { Viewer } from "./whep.js";
+
+const EVENTS = 200;
+/** The picture survives a change of the page's language: the new page takes it over within this time. */
+const HAND_OVER_MS = 300;
+let stage = null;
+
+function takeStage(id) {
+  if (stage && stage.id === id) {
+    clearTimeout(stage.ending);
+    return stage;
+  }
+  stage?.viewer?.end();
+  const video = h("video", { id: "live", autoplay: true, playsinline: true });
+  video.muted = true;
+  stage = { id, video, viewer: null, state: "connecting", detail: "", changed: () => {} };
+  return stage;
+}
+
+export function sessionPage(main, live, id) {
+  const nameOf = (code) => live.nameOf(code);
+  const picture = takeStage(id);
+  const { video } = picture;
+  video.setAttribute("aria-label", t("live.program"));
+  let session = null;
+  let stopping = false;
+  let closed = false;
+
+  const title = h("h1", {}, "…");
+  const state = chip("", "");
+  const stop = button(t("session.stop"), end, { kind: "danger", glyph: "stop", id: "stop" });
+  const record = h("span", { class: "on-record", id: "on-record", role: "status" }, h("span", { class: "rec", "aria-hidden": "true" }), h("span", {}, ""));
+  const waiting = h("div", { class: "stage-says", role: "status" });
+  const soundText = h("span", {}, "");
+  const soundIcons = [icon("soundoff"), icon("sound")];
+  const sound = h("button", { type: "button", class: "on-picture", id: "sound", onclick: () => {
+    video.muted = !video.muted;
+    showSound();
+  } }, soundIcons, soundText);
+  const full = button(t("live.fullscreen"), () => (document.fullscreenElement ? document.exitFullscreen() : frame.requestFullscreen()), { kind: "on-picture", glyph: "full" });
+  const frame = h("div", { class: "stage" }, video, record, waiting, h("div", { class: "stage-tools" }, sound, full));
+  const ended = h("div", { class: "banner ended", hidden: true }, h("span", { class: "banner-text" }), h("a", { class: "button primary", id: "to-record", href: `#/records/${encodeURIComponent(id)}` }, t("session.to_record")));
+
+  const facts = Object.fromEntries(["elapsed", "started_at", "started_by", "id"].map((name) => [name, h("dd", { id: `fact-${name}` }, "–")]));
+  const siteList = h("ul", { class: "members" });
+  const members = new Map();
+  const events = h("ol", { class: "events" });
+  const noEvents = h("p", { class: "empty" }, t("session.events_none"));
+  let shownEvents = "";
+
+  const page = h("div", { class: "session" },
+    h("div", { class: "page-head" },
+      h("div", {}, h("a", { class: "back", href: "#/sessions" }, icon("back"), t("session.back")), h("div", { class: "title-row" }, title, state)),
+      h("div", { class: "actions" }, stop)),
+    ended,
+    h("div", { class: "session-grid" },
+      h("div", { class: "session-left" }, frame,
+        h("dl", { class: "facts card" }, Object.entries(facts).map(([name, node]) => h("div", {}, h("dt", {}, t(`session.${name}`)), node)))),
+      h("div", { class: "session-right" },
+        h("section", { class: "card" }, h("h2", {}, t("session.sites")), siteList),
+        h("section", { class: "card" }, h("h2", {}, t("session.events")), noEvents, events))));
+  main.append(page);
+  if (video.srcObject) video.play().catch(() => {});
+
+  picture.changed = () => {
+    const text = { connecting: t("live.connecting"), waiting: t("live.waiting"), retry: t("live.retry", picture.detail) }[picture.state] ?? "";
+    put(waiting, session?.state === "ended" ? t("session.state.ended") : text);
+    waiting.hidden = waiting.textContent === "";
+    mark(frame, "data-state", picture.state);
+  };
+  picture.changed();
+
+  function showSound() {
+    put(soundText, video.muted ? t("live.sound_on") : t("live.sound_off"));
+    mark(sound, "aria-pressed", String(!video.muted));
+    soundIcons[0].classList.toggle("gone", !video.muted);
+    soundIcons[1].classList.toggle("gone", video.muted);
+  }
+  showSound();
+
+  async function end() {
+    if (!session || !(await ask(t("session.stop"), t("session.stop_ask", session.sites.length), t("session.stop_yes"), t("session.stop_no")))) return;
+    stopping = true;
+    update();
+    try {
+      await api.stop(id);
+    } catch (error) {
+      fault(error);
+    }
+    stopping = false;
+    update();
+  }
+
+  function member(site) {
+    const up = chip("", "");
+    const meter = level(t("sites.mic_level", site.name));
+    const figures = h("span", { class: "quiet" });
+    const muteText = h("span", { class: "unseen" }, "");
+    const icons = [icon("mic"), icon("micoff")];
+    let current = site;
+    const mute = h("button", { type: "button", class: "mute", onclick: async () => {
+      mute.disabled = true;
+      try {
+        await api.mute(id, site.code, !current.muted);
+      } catch (error) {
+        fault(error);
+      }
+      mute.disabled = session?.state === "ended";
+    } }, icons, muteText);
+    const node = h("li", { "data-site": site.code },
+      h("div", { class: "member-name" }, h("span", { class: "strong" }, site.name), up),
+      h("div", { class: "member-sound" }, meter.node, mute), figures);
+    const show = (next) => {
+      current = next;
+      setChip(up, next.up ? "online" : "lost", next.up ? t("session.site_up") : t("session.site_down"));
+      meter.set(next.up ? next.dbfs : null, next.muted);
+      put(figures, [next.code, next.fps === null || next.fps === undefined ? null : t("sites.fps", number(next.fps, 1)), next.muted ? t("sites.muted") : next.up && next.dbfs !== null && next.dbfs !== undefined ? `${number(next.dbfs)} dBFS` : null].filter(Boolean).join(" · "));
+      const label = next.muted ? t("session.unmute_of", next.name) : t("session.mute_of", next.name);
+      put(muteText, label);
+      mark(mute, "title", next.muted ? t("session.unmute") : t("session.mute"));
+      mark(mute, "aria-pressed", String(Boolean(next.muted)));
+      icons[0].classList.toggle("gone", Boolean(next.muted));
+      icons[1].classList.toggle("gone", !next.muted);
+      if (session?.state === "ended") mute.disabled = true;
+    };
+    return { node, show };
+  }
+
+  async function readEvents() {
+    if (!session || closed || live.state === "lost") return;
+    let entries;
+    try {
+      entries = await api.events(EVENTS);
+    } catch {
+      return; // the bar for a lost connection says it; the list stays as it was
+    }
+    const here = new Set(session.sites.map((site) => site.code));
+    const until = (session.ended_at_ms ?? Infinity) + 10_000;
+    const rows = milestones(session, nameOf).map(([at, text]) => ({ at, text, who: t("event.centre"), alarm: false }));
+    for (const entry of entries) {
+      const named = sessionOf(entry.event);
+      const during = entry.at_ms >= session.origin_ms - 15_000 && entry.at_ms <= until;
+      if (named ? named !== id : !during || (entry.site && !here.has(entry.site))) continue;
+      rows.push({ at: entry.at_ms, text: sentence(entry.event, nameOf), who: entry.site ? nameOf(entry.site) : entry.appliance ?? "", alarm: alarming(entry.event) });
+    }
+    rows.sort((a, b) => b.at - a.at);
+    const key = JSON.stringify(rows);
+    if (key === shownEvents) return;
+    shownEvents = key;
+    noEvents.hidden = rows.length > 0;
+    events.replaceChildren(...rows.map((row) => h("li", { class: row.alarm ? "alarm" : "" },
+      h("time", {}, clock(row.at)), h("div", {}, h("span", { class: "who" }, row.who), h("span", {}, row.text)))));
+  }
+  const eventTimer = setInterval(readEvents, 2500);
+
+  function update() {
+    const found = live.sessions.find((one) => one.id === id) ?? session;
+    if (!found) return;
+    const first = session === null;
+    session = found;
+    const over = session.state === "ended";
+    put(title, t("session.title", nameOf(session.caller)));
+    setChip(state, over ? "never" : session.state === "running" ? "online" : "busy", t(`session.state.${session.state}`));
+    document.title = `${title.textContent} · Bridgepoint`;
+    mark(record, "class", session.on_record && !over ? "on-record on" : "on-record");
+    put(record.lastChild, session.on_record && !over ? t("session.on_record") : t("session.not_on_record"));
+    record.hidden = over;
+    stop.hidden = over;
+    stop.disabled = stopping;
+    put(stop.lastChild, stopping ? t("session.stopping") : t("session.stop"));
+    ended.hidden = !over;
+    if (over) put(ended.firstChild, t("session.ended", clock(session.ended_at_ms ?? live.now())));
+    put(facts.elapsed, duration((over ? session.ended_at_ms ?? live.now() : live.now()) - session.origin_ms));
+    put(facts.started_at, clock(session.origin_ms));
+    put(facts.started_by, startedBy(session, nameOf));
+    put(facts.id, session.id);
+    for (const site of session.sites) {
+      if (!members.has(site.code)) {
+        members.set(site.code, member(site));
+        siteList.append(members.get(site.code).node);
+      }
+      members.get(site.code).show(site);
+    }
+    if (over) picture.viewer?.end();
+    else if (!picture.viewer) {
+      picture.viewer = new Viewer(video, id, (next, detail) => {
+        picture.state = next;
+        picture.detail = detail;
+        picture.changed();
+      });
+    }
+    picture.changed();
+    if (first) readEvents();
+  }
+
+  // A session older than what the live stream tells: ask for it.
+  const asking = setTimeout(async () => {
+    if (session) return;
+    try {
+      session = await api.session(id);
+      update();
+      readEvents();
+    } catch (error) {
+      if (!closed && !session) main.replaceChildren(faultBox(error.status === 404 ? { what: t("session.gone"), cure: "" } : error, null), h("a", { href: "#/sessions" }, t("session.back")));
+    }
+  }, 1500);
+
+  return {
+    update,
+    close() {
+      closed = true;
+      clearTimeout(asking);
+      clearInterval(eventTimer);
+      picture.changed = () => {};
+      picture.ending = setTimeout(() => {
+        picture.viewer?.end();
+        if (stage === picture) stage = null;
+      }, HAND_OVER_MS);
+    },
+  };
+}
