@@ -1,1 +1,22 @@
-//! Decisions of the appliance: session, twin, outbox, health, supervision. No I/O.
+//! Decisions of the appliance: session, twin, outbox, health, supervision. No I/O, no clock, no `async`.
+//!
+//! Each core takes what happened (`handle_*`, at `now`), says when it wants to be woken (`poll_timeout`) and what the
+//! shell has to carry out. `now` is monotonic; wall clock times are named `*_ms`.
+
+pub mod clock;
+pub mod gate;
+pub mod health;
+pub mod outbox;
+pub mod session;
+pub mod supervise;
+pub mod twin;
+
+pub use bridgepoint_panel::Millis;
+
+/// The earlier of two wishes to be woken.
+pub fn earlier(a: Option<Millis>, b: Option<Millis>) -> Option<Millis> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, None) | (None, one) => one,
+    }
+}
