@@ -1,0 +1,11 @@
+//! A whole Bridgepoint on one machine: broker, server and boxes, started, watched and ended together.
+//!
+//! `cargo xtask demo`, the benchmarks and the scenarios in `tests/` all start the system through [`stack::Stack`].
+
+pub mod clips;
+pub mod process;
+pub mod sites;
+pub mod stack;
+pub mod summary;
+pub mod words;
+pub mod workspace;
