@@ -1,1 +1,63 @@
-//! Decisions of the centre: conference, layout, composer, audio mixer. No I/O.
+//! The mixer's decisions: who is where in the picture, which frame and which samples are due, how they are drawn
+//! and summed. No GStreamer, no clock, no I/O, no thread: everything is told `now`.
+//!
+//! # How to drive it
+//! ONE thread (the *tick thread*, above the encoders' priority) owns a [`Mixer`]; all others send to its channel:
+//!
+//! | who | calls |
+//! |---|---|
+//! | link's callback, for each Opus packet | sends `(site, packet, arrived)`; the tick thread calls [`Mixer::handle_packet`] |
+//! | link's callback, for each access unit of a visible site | `server_media::VideoDecoder::push` of that site |
+//! | the decoder's callback (its own thread) | sends `(site, ticks, picture, arrived)`; the tick thread calls [`Mixer::handle_picture`] |
+//! | the tick thread | waits for its channel at most until [`Mixer::poll_timeout`], then takes [`Mixer::poll`] until `None` |
+//!
+//! `arrived` and `now` are [`Micros`] since the session's origin on the server's own (never stepping) clock; `arrived`
+//! is read where the thing really became usable: in the callbacks above, not in the tick thread.
+//!
+//! [`Mixer::poll`] gives the program in order: [`Output::Frame`] (25 per second; goes to `ProgramEncoder::push`, which
+//! encodes in a thread of its own) and [`Output::Sound`] (50 per second: encode `shared` once for everybody and the
+//! record, and each of `minus` with an encoder of that site; 0.1 ms each, so in the tick thread).
+//!
+//! # Time
+//! Each site has one [`Playout`]: its picture and its sound of one capture instant get the same program tick. A video
+//! frame with tick *t* is composed when *t* has come; a block of sound [*t*, *t* + 20 ms) when its end has come.
+//! The program's ticks are what `AccessUnit` and `OpusPacket` carry: 90 kHz and 48 kHz since origin, without a gap.
+
+pub mod audio;
+pub mod composer;
+pub mod fleet;
+pub mod layout;
+pub mod limiter;
+pub mod mixer;
+pub mod overlay;
+pub mod picture;
+pub mod plate;
+pub mod playout;
+mod scale;
+pub mod session;
+pub mod slate;
+pub mod text;
+pub mod tick;
+pub mod time;
+mod voice;
+
+pub use audio::{AudioMixer, BLOCK, Block, DecodeFailed, Mix, SoundDecoder, VoiceStats};
+pub use composer::{Composer, Presence};
+pub use layout::{Rect, Size, Tile, grid, tile_size};
+pub use mixer::{Mixer, MixerConfig, Output};
+pub use picture::{Frame, Picture, PlaneRef, Planes};
+pub use playout::Playout;
+pub use text::{FontError, Fonts};
+pub use tick::{Due, Ticker};
+pub use time::Micros;
+
+use bridgepoint_wire::SiteCode;
+
+/// A site as the program shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// Its code.
+    pub code: SiteCode,
+    /// Its name, for plate and slate.
+    pub name: String,
+}

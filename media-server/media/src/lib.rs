@@ -1,1 +1,87 @@
-//! Decodes and encodes pictures (GStreamer) and sound (libopus) for the mixer.
+//! Decodes and encodes for the mixer: pictures with GStreamer, sound with libopus. Nobody else at the centre sees
+//! either of them.
+//!
+//! # How to drive it
+//! Call [`init`] once. Then:
+//!
+//! * one [`VideoDecoder`] for each visible site: `push` from the link's callback (never blocks); its callback runs in
+//!   the decoder's own thread and hands on pictures (read the clock there: that is `arrived` of
+//!   `server_core::Mixer::handle_picture`), and says when a key frame is wanted from the site;
+//! * one [`ProgramEncoder`]: `push` each `Output::Frame` (never blocks); its callback runs in the encoder's thread and
+//!   hands on access units, each before the next frame is taken;
+//! * [`OpusEnc`] for the shared mix and one for each site that gets its own mix, called in the tick thread;
+//! * [`OpusDec`] goes into `MixerConfig::decoder`.
+//!
+//! An element works inside of the call that pushes a buffer into it ([`chain`]): there are no streaming threads, no
+//! clock and no state that a pipeline would have to reach. Dropping a decoder or an encoder closes its queue; its
+//! thread ends by itself.
+
+mod chain;
+pub mod decode;
+pub mod encode;
+pub mod sound;
+
+pub use decode::{Decoder, DecoderEvent, VideoDecoder};
+pub use encode::{Encoder, EncoderEvent, ProgramEncoder};
+pub use sound::{OpusDec, OpusEnc, Use};
+
+/// What can go wrong here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MediaError {
+    /// GStreamer itself does not start.
+    #[error("GStreamer does not start: {reason}")]
+    NoGStreamer {
+        /// What it says.
+        reason: String,
+    },
+    /// None of the elements that would do is installed.
+    #[error("none of these GStreamer elements is installed: {names}")]
+    Missing {
+        /// Their names.
+        names: String,
+    },
+    /// An element could not be set up or left its playing state.
+    #[error("{element} does not start: {reason}")]
+    NotStarted {
+        /// Which element.
+        element: String,
+        /// What it says.
+        reason: String,
+    },
+    /// An element refused what it was given.
+    #[error("{element} failed: {reason}")]
+    Failed {
+        /// Which element.
+        element: String,
+        /// What it says.
+        reason: String,
+    },
+    /// Pictures in a format that the mixer does not take.
+    #[error("pictures come as {format}, only 4:2:0 with 8 bits is taken")]
+    Format {
+        /// Which format.
+        format: String,
+    },
+    /// A thread could not be started.
+    #[error("no thread for {what}: {reason}")]
+    NoThread {
+        /// For what.
+        what: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// libopus refused.
+    #[error("libopus: {reason}")]
+    Opus {
+        /// What it says.
+        reason: String,
+    },
+}
+
+/// Starts GStreamer. To be called once, before anything else here; calling it again does nothing.
+///
+/// # Errors
+/// [`MediaError::NoGStreamer`].
+pub fn init() -> Result<(), MediaError> {
+    gst::init().map_err(|error| MediaError::NoGStreamer { reason: error.to_string() })
+}

@@ -1,0 +1,173 @@
+//! Where each site's tile is.
+
+/// Width and height, pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Pixels.
+    pub width: usize,
+    /// Pixels.
+    pub height: usize,
+}
+
+/// The program's canvas.
+pub const CANVAS: Size = Size { width: 1280, height: 720 };
+
+/// The most sites that a grid shows.
+pub const MOST_TILES: usize = 9;
+
+/// A part of a picture, pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rect {
+    /// Left edge.
+    pub x: usize,
+    /// Upper edge.
+    pub y: usize,
+    /// Width.
+    pub width: usize,
+    /// Height.
+    pub height: usize,
+}
+
+impl Rect {
+    /// All of a picture.
+    pub const fn of(size: Size) -> Self {
+        Self { x: 0, y: 0, width: size.width, height: size.height }
+    }
+
+    /// Its size.
+    pub const fn size(self) -> Size {
+        Size { width: self.width, height: self.height }
+    }
+
+    /// What lies in both.
+    #[must_use]
+    pub fn cut(self, other: Self) -> Self {
+        let (x, y) = (self.x.max(other.x), self.y.max(other.y));
+        let right = (self.x + self.width).min(other.x + other.width).max(x);
+        let bottom = (self.y + self.height).min(other.y + other.height).max(y);
+        Self { x, y, width: right - x, height: bottom - y }
+    }
+
+    /// The same part in plane 0 (Y), 1 (U) or 2 (V). Edges are even.
+    pub(crate) const fn of_plane(self, index: usize) -> Self {
+        if index == 0 {
+            return self;
+        }
+        Self { x: self.x / 2, y: self.y / 2, width: self.width.div_ceil(2), height: self.height.div_ceil(2) }
+    }
+}
+
+/// One site's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// Which site, in the order of the session.
+    pub site: usize,
+    /// Where; all four numbers are even.
+    pub rect: Rect,
+}
+
+const fn cells(sites: usize) -> (usize, usize) {
+    match sites {
+        0 | 1 => (1, 1),
+        2 => (2, 1),
+        3 | 4 => (2, 2),
+        5 | 6 => (3, 2),
+        _ => (3, 3),
+    }
+}
+
+const fn even(pixels: usize) -> usize {
+    pixels & !1
+}
+
+/// Size of each tile for so many sites, 16:9: what the thumb encoding is ordered at, so that nothing is scaled.
+pub const fn tile_size(sites: usize, canvas: Size) -> Size {
+    let (columns, _) = cells(sites);
+    // Rounded up to even: 426 → 240 (239.6).
+    Size { width: even(canvas.width / columns), height: even((canvas.height / columns) + 1) }
+}
+
+/// Places of `sites` sites (the first nine of them), row by row, the rows centred.
+pub fn grid(sites: usize, canvas: Size) -> Vec<Tile> {
+    let (columns, rows) = cells(sites);
+    let size = tile_size(sites, canvas);
+    let top = even((canvas.height - size.height * rows) / 2);
+    let place = |site: usize| {
+        let (column, row) = (site % columns, site / columns);
+        // Rounded to the nearest even number, so that the outer tiles touch the canvas's edges.
+        let x = even((column * canvas.width + columns) / columns);
+        Rect { x: x.min(canvas.width - size.width), y: top + row * size.height, width: size.width, height: size.height }
+    };
+    (0..sites.min(MOST_TILES)).map(|site| Tile { site, rect: place(site) }).collect()
+}
+
+/// The largest part of `tile` with the aspect ratio of `picture`, centred; even numbers.
+///
+/// A picture that has this size but for a few pixels (encoders round to even or to 16) is not scaled for them.
+pub fn fit(picture: Size, tile: Rect) -> Rect {
+    let ideal = if picture.width * tile.height >= picture.height * tile.width {
+        Size { width: tile.width, height: rounded(picture.height * tile.width, picture.width) }
+    } else {
+        Size { width: rounded(picture.width * tile.height, picture.height), height: tile.height }
+    };
+    let near = |ideal: usize, is: usize, room: usize| is <= room && is.is_multiple_of(2) && ideal.abs_diff(is) <= 4;
+    let size = if near(ideal.width, picture.width, tile.width) && near(ideal.height, picture.height, tile.height) {
+        picture
+    } else {
+        Size { width: ideal.width.clamp(2, tile.width), height: ideal.height.clamp(2, tile.height) }
+    };
+    Rect {
+        x: tile.x + even((tile.width - size.width) / 2),
+        y: tile.y + even((tile.height - size.height) / 2),
+        width: size.width,
+        height: size.height,
+    }
+}
+
+/// `of / by`, to the nearest even number.
+const fn rounded(of: usize, by: usize) -> usize {
+    even((of + by) / by)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn size(width: usize, height: usize) -> Size {
+        Size { width, height }
+    }
+
+    #[test]
+    fn tiles_are_even_inside_the_canvas_and_apart_for_1_to_9_sites() {
+        for n in 1..=9 {
+            let tiles = grid(n, CANVAS);
+            assert_eq!(tiles.len(), n);
+            for (i, Tile { site, rect }) in tiles.iter().enumerate() {
+                assert_eq!(*site, i);
+                assert!([rect.x, rect.y, rect.width, rect.height].iter().all(|v| v % 2 == 0), "{n}: {rect:?}");
+                assert!(rect.x + rect.width <= 1280 && rect.y + rect.height <= 720, "{n}: {rect:?}");
+                assert_eq!(rect.size(), tile_size(n, CANVAS));
+                for other in &tiles[..i] {
+                    let both = rect.cut(other.rect);
+                    assert_eq!(both.width * both.height, 0, "{n}: {rect:?} {other:?}");
+                }
+            }
+        }
+        assert_eq!([1, 2, 4, 6, 9].map(|n| tile_size(n, CANVAS)), [size(1280, 720), size(640, 360), size(640, 360), size(426, 240), size(426, 240)]);
+        assert_eq!(grid(2, CANVAS)[1].rect, Rect { x: 640, y: 180, width: 640, height: 360 });
+        assert_eq!(grid(9, CANVAS)[8].rect, Rect { x: 854, y: 480, width: 426, height: 240 });
+    }
+
+    #[test]
+    fn pictures_keep_their_own_aspect_ratio() {
+        let tile = Rect { x: 640, y: 0, width: 640, height: 360 };
+        assert_eq!(fit(size(640, 360), tile), tile);
+        assert_eq!(fit(size(1280, 720), tile), tile);
+        assert_eq!(fit(size(320, 180), tile), tile);
+        assert_eq!(fit(size(640, 480), tile), Rect { x: 720, y: 0, width: 480, height: 360 });
+        assert_eq!(fit(size(720, 1280), tile), Rect { x: 858, y: 0, width: 202, height: 360 });
+        assert_eq!(fit(size(1000, 250), tile), Rect { x: 640, y: 100, width: 640, height: 160 });
+        // 426 × 238 is what an encoder makes of 16:9 in 426 × 240: as it is, not scaled.
+        assert_eq!(fit(size(426, 238), Rect { x: 0, y: 0, width: 426, height: 240 }).size(), size(426, 238));
+    }
+}

@@ -1,0 +1,57 @@
+//! Puts a picture into a part of the canvas: copied when it has that size, else scaled.
+
+use fast_image_resize::images::{TypedCroppedImage, TypedCroppedImageMut, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::layout::{Rect, Size};
+use crate::picture::{Frame, Picture, PlaneRef, plane_size};
+
+/// Keeps the scaler's tables between pictures.
+pub(crate) struct Painter {
+    resizer: Resizer,
+    options: ResizeOptions,
+}
+
+impl Painter {
+    pub(crate) fn new() -> Self {
+        // With a support that grows with the reduction this is bilinear upwards and the mean of an area downwards.
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
+        Self { resizer: Resizer::new(), options }
+    }
+
+    /// `at` lies in the canvas, its numbers are even.
+    pub(crate) fn draw(&mut self, picture: &Picture, canvas: &mut Frame, at: Rect) {
+        for index in 0..3 {
+            let plane = picture.plane(index);
+            let from = plane_size(picture.size(), index);
+            let to = at.of_plane(index);
+            let (data, stride) = canvas.plane_mut(index);
+            if from == to.size() {
+                copy(plane, data, stride, to);
+            } else if self.scale(plane, from, data, stride, to).is_none() {
+                debug_assert!(false, "sizes were checked when the picture was made");
+            }
+        }
+    }
+
+    fn scale(&mut self, plane: PlaneRef<'_>, from: Size, data: &mut [u8], stride: usize, to: Rect) -> Option<()> {
+        // The last row need not be whole; the rows before it are.
+        let whole_rows = plane.data.len() / plane.stride;
+        let rows = from.height.min(whole_rows);
+        let source = TypedImageRef::<U8>::from_buffer(plane.stride as u32, rows as u32, &plane.data[..plane.stride * rows]).ok()?;
+        let source = TypedCroppedImage::from_ref(&source, 0, 0, from.width as u32, rows as u32).ok()?;
+        let height = data.len() / stride;
+        let mut target = TypedImage::<U8>::from_buffer(stride as u32, height as u32, &mut data[..stride * height]).ok()?;
+        let mut target =
+            TypedCroppedImageMut::from_ref(&mut target, to.x as u32, to.y as u32, to.width as u32, to.height as u32).ok()?;
+        self.resizer.resize_typed(&source, &mut target, &self.options).ok()
+    }
+}
+
+fn copy(plane: PlaneRef<'_>, data: &mut [u8], stride: usize, to: Rect) {
+    for row in 0..to.height {
+        let from = &plane.data[row * plane.stride..][..to.width];
+        data[(to.y + row) * stride + to.x..][..to.width].copy_from_slice(from);
+    }
+}

@@ -1,0 +1,223 @@
+//! The program's pictures to access units, once for everybody.
+//!
+//! ```text
+//! push ─ queue ─ thread: the canvas itself as a buffer ─ x264enc (superfast, no delay) ─ access units ─ callback
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use bridgepoint_wire::command::VideoOrder;
+use bridgepoint_wire::media::AccessUnit;
+use server_core::Picture;
+
+use crate::MediaError;
+use crate::chain::{self, Chain};
+
+/// Frames that wait for the encoder. A burst after a stall fits (see `server_core::tick`); beyond, the new one is dropped.
+const MOST_WAITING: usize = 64;
+/// A key frame at least every 2 s: who joins late and who seeks find one soon.
+const KEY_EVERY: u32 = 50;
+
+/// What a [`ProgramEncoder`] tells.
+#[derive(Debug)]
+pub enum EncoderEvent {
+    /// The next access unit. Frame in, unit out: each before the next frame is begun.
+    Unit(AccessUnit),
+    /// The encoder failed and was started anew; this frame is lost.
+    Failed(MediaError),
+}
+
+/// Encodes the program in a thread of its own.
+#[derive(Debug)]
+pub struct ProgramEncoder {
+    queue: SyncSender<(Picture, u64)>,
+    key: Arc<AtomicBool>,
+    dropped: AtomicU64,
+}
+
+impl ProgramEncoder {
+    /// `setup` is called first in the new thread (its priority), `events` for all that happens, also there.
+    ///
+    /// # Errors
+    /// [`MediaError::Missing`] without an encoder, [`MediaError::NotStarted`], [`MediaError::NoThread`].
+    pub fn start(
+        order: VideoOrder,
+        setup: impl FnOnce() + Send + 'static,
+        mut events: impl FnMut(EncoderEvent) + Send + 'static,
+    ) -> Result<Self, MediaError> {
+        let encoder = Encoder::new(order)?;
+        let (queue, frames) = sync_channel(MOST_WAITING);
+        let key = Arc::new(AtomicBool::new(false));
+        let wanted = Arc::clone(&key);
+        thread::Builder::new()
+            .name("encode program".into())
+            .spawn(move || {
+                setup();
+                run(order, encoder, &frames, &wanted, &mut events);
+            })
+            .map_err(|error| MediaError::NoThread { what: "encoding".into(), reason: error.to_string() })?;
+        Ok(Self { queue, key, dropped: AtomicU64::new(0) })
+    }
+
+    /// The next frame, of the ordered size; 90 kHz ticks grow. Never blocks; `false`: the encoder is so far behind that
+    /// the frame was dropped.
+    pub fn push(&self, picture: Picture, ticks: u64) -> bool {
+        let taken = self.queue.try_send((picture, ticks)).is_ok();
+        if !taken {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// The next frame becomes a key frame. Any number of wishes before it make one.
+    pub fn force_key(&self) {
+        self.key.store(true, Ordering::Relaxed);
+    }
+
+    /// How many frames were dropped because the encoder did not keep up.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+fn run(
+    order: VideoOrder,
+    encoder: Encoder,
+    frames: &Receiver<(Picture, u64)>,
+    key: &AtomicBool,
+    events: &mut impl FnMut(EncoderEvent),
+) {
+    let mut encoder = Some(encoder);
+    while let Ok((picture, ticks)) = frames.recv() {
+        let result = match encoder.take().map_or_else(|| Encoder::new(order), Ok) {
+            Ok(mut ready) => {
+                let result = ready.encode(picture, ticks, key.swap(false, Ordering::Relaxed), |unit| events(EncoderEvent::Unit(unit)));
+                if result.is_ok() {
+                    encoder = Some(ready);
+                }
+                result
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            events(EncoderEvent::Failed(error));
+        }
+    }
+}
+
+/// The encoder itself: what goes in comes out before the call returns.
+pub struct Encoder {
+    chain: Chain,
+    order: VideoOrder,
+    /// Ticks of what is inside. x264enc moves its time stamps by a thousand hours: the order is what counts.
+    inside: VecDeque<u64>,
+}
+
+impl Encoder {
+    /// x264, or openh264 where that is missing.
+    ///
+    /// # Errors
+    /// [`MediaError::Missing`], [`MediaError::NotStarted`].
+    pub fn new(order: VideoOrder) -> Result<Self, MediaError> {
+        let element = chain::first_of(&["x264enc", "openh264enc"])?;
+        let mut wanted = gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au");
+        if chain::kind(&element) == "x264enc" {
+            wanted = wanted.field("profile", "main");
+            for (name, value) in [
+                ("speed-preset", "superfast"),
+                ("tune", "zerolatency"),
+                ("threads", "1"),
+                ("sliced-threads", "false"),
+                ("bframes", "0"),
+                ("aud", "false"),
+                ("byte-stream", "true"),
+                ("vbv-buf-capacity", "600"),
+            ] {
+                chain::set(&element, name, value);
+            }
+            chain::set(&element, "bitrate", &order.kbps.to_string());
+            chain::set(&element, "key-int-max", &KEY_EVERY.to_string());
+        } else {
+            for (name, value) in
+                [("complexity", "low"), ("rate-control", "bitrate"), ("multi-thread", "1"), ("usage-type", "camera"), ("enable-frame-skip", "false")]
+            {
+                chain::set(&element, name, value);
+            }
+            chain::set(&element, "bitrate", &(order.kbps * 1_000).to_string());
+            chain::set(&element, "gop-size", &KEY_EVERY.to_string());
+        }
+        let given = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, order.width.into(), order.height.into())
+            .fps(gst::Fraction::new(order.fps.into(), 1))
+            .colorimetry(&gst_video::VideoColorimetry::new(
+                gst_video::VideoColorRange::Range16_235,
+                gst_video::VideoColorMatrix::Bt709,
+                gst_video::VideoTransferFunction::Bt709,
+                gst_video::VideoColorPrimaries::Bt709,
+            ))
+            .build()
+            .and_then(|info| info.to_caps())
+            .map_err(|error| MediaError::NotStarted { element: chain::kind(&element), reason: error.to_string() })?;
+        Ok(Self { chain: Chain::start(element, &given, &wanted.build())?, order, inside: VecDeque::new() })
+    }
+
+    /// Encodes one frame; `out` gets its access unit.
+    ///
+    /// # Errors
+    /// [`MediaError::Failed`], [`MediaError::Format`]: this encoder is of no more use.
+    pub fn encode(&mut self, picture: Picture, ticks: u64, key: bool, mut out: impl FnMut(AccessUnit)) -> Result<(), MediaError> {
+        if key {
+            self.chain.ask(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
+        }
+        let buffer = self.buffer(picture, ticks)?;
+        self.inside.push_back(ticks);
+        self.chain.push(buffer)?;
+        while let Some(made) = self.chain.made() {
+            let failed = |reason: &str| MediaError::Failed { element: "encoder".into(), reason: reason.into() };
+            let ticks = self.inside.pop_front().ok_or_else(|| failed("made more than it was given"))?;
+            let bytes = made.map_readable().map_err(|_| failed("made what cannot be read"))?;
+            out(AccessUnit::from_annex_b(ticks, &bytes).ok_or_else(|| failed("made nothing"))?);
+        }
+        Ok(())
+    }
+
+    /// The picture as a buffer, without a copy: the encoder makes its own.
+    fn buffer(&self, picture: Picture, ticks: u64) -> Result<gst::Buffer, MediaError> {
+        let failed = |format: String| MediaError::Format { format };
+        let size = picture.size();
+        let (width, height) = (u32::from(self.order.width), u32::from(self.order.height));
+        if (size.width, size.height) != (width as usize, height as usize) {
+            return Err(failed(format!("{}×{} instead of {width}×{height}", size.width, size.height)));
+        }
+        let whole = picture.whole().ok_or_else(|| failed("planes that are apart".into()))?;
+        let (offsets, strides) = (whole.offsets, whole.strides.map(|stride| stride as i32));
+        let mut buffer = gst::Buffer::from_slice(Canvas(picture));
+        if let Some(buffer) = buffer.get_mut() {
+            gst_video::VideoMeta::add_full(
+                buffer,
+                gst_video::VideoFrameFlags::empty(),
+                gst_video::VideoFormat::I420,
+                width,
+                height,
+                &offsets,
+                &strides,
+            )
+            .map_err(|error| failed(error.to_string()))?;
+            buffer.set_pts(chain::clock_time(ticks));
+            buffer.set_duration(gst::ClockTime::from_nseconds(1_000_000_000 / u64::from(self.order.fps.max(1))));
+        }
+        Ok(buffer)
+    }
+}
+
+/// A canvas that a buffer keeps alive.
+struct Canvas(Picture);
+
+impl AsRef<[u8]> for Canvas {
+    fn as_ref(&self) -> &[u8] {
+        self.0.whole().map(|whole| whole.data).unwrap_or_default()
+    }
+}
