@@ -1,1 +1,47 @@
 //! Capture, encode, playout and local recording of an appliance.
+//!
+//! The only crate of the appliance that sees GStreamer. Decisions are in [`pace`]; the others carry.
+
+use std::time::Instant;
+
+pub mod clip;
+pub mod encode;
+mod error;
+pub mod pace;
+pub mod picture;
+mod pipeline;
+pub mod sound;
+pub mod timeline;
+
+pub use error::MediaError;
+pub use picture::Picture;
+
+/// Which of a box's two encodings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// The big one; recorded.
+    Main,
+    /// The small one, of the size of the tile that it is shown in.
+    Thumb,
+}
+
+/// What a camera with a microphone delivers.
+#[derive(Debug)]
+pub enum Captured {
+    /// A picture.
+    Picture {
+        /// Raw.
+        picture: Picture,
+        /// Its capture instant.
+        at: Instant,
+    },
+    /// 20 ms of sound, 48 kHz mono.
+    Sound {
+        /// The samples.
+        block: Box<[i16; pace::BLOCK]>,
+        /// Capture instant of the first sample.
+        at: Instant,
+    },
+    /// The camera stopped for good.
+    Failed(MediaError),
+}

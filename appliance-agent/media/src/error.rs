@@ -1,0 +1,86 @@
+//! What can go wrong with camera, encoder and sound.
+
+use bridgepoint_wire::text::Text;
+
+/// A fault of the media process.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MediaError {
+    /// GStreamer itself cannot start.
+    #[error("GStreamer cannot start: {0}")]
+    Framework(String),
+    /// An element that this program needs is not installed.
+    #[error("the GStreamer element {element} is missing; install the package that holds it")]
+    Element {
+        /// Its name.
+        element: &'static str,
+    },
+    /// The camera's file or device does not exist, or may not be read.
+    #[error("{camera}: {reason}")]
+    CameraMissing {
+        /// File or device.
+        camera: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// The file or device has no picture that can be decoded.
+    #[error("{camera} has no picture that can be decoded ({reason})")]
+    CameraNoVideo {
+        /// File or device.
+        camera: String,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// The camera stopped while it was used.
+    #[error("{camera} stopped: {reason}")]
+    CameraFailed {
+        /// File or device.
+        camera: String,
+        /// What was said.
+        reason: String,
+    },
+    /// A raw picture is not what its caps say.
+    #[error("a raw picture is smaller than its caps say")]
+    Picture,
+    /// None of the configured encoders works here.
+    #[error("none of the encoders {tried} works here")]
+    NoEncoder {
+        /// The list from the configuration.
+        tried: String,
+    },
+    /// An encoder refused to start or failed.
+    #[error("encoder {encoder}: {reason}")]
+    Encoder {
+        /// Element.
+        encoder: String,
+        /// What was said.
+        reason: String,
+    },
+    /// Opus failed.
+    #[error("opus: {0}")]
+    Opus(String),
+    /// A file could not be written.
+    #[error("{file}: {reason}")]
+    File {
+        /// Which.
+        file: String,
+        /// The system's reason.
+        reason: String,
+    },
+}
+
+impl MediaError {
+    /// What a person is told: key and details.
+    pub fn text(&self) -> (Text, Vec<String>) {
+        match self {
+            Self::CameraMissing { camera, .. } => (Text::CameraMissing, vec![camera.clone()]),
+            Self::CameraNoVideo { camera, .. } => (Text::CameraNoVideo, vec![camera.clone()]),
+            Self::CameraFailed { camera, .. } => (Text::CameraMissing, vec![camera.clone()]),
+            Self::NoEncoder { tried } => (Text::EncoderStalled, vec![tried.clone()]),
+            Self::Encoder { encoder, .. } => (Text::EncoderStalled, vec![encoder.clone()]),
+            Self::File { file, reason } => (Text::RecorderFailed, vec![file.clone(), reason.clone()]),
+            Self::Framework(reason) => (Text::EncoderStalled, vec![reason.clone()]),
+            Self::Element { element } => (Text::EncoderStalled, vec![(*element).into()]),
+            Self::Picture | Self::Opus(_) => (Text::EncoderStalled, vec![self.to_string()]),
+        }
+    }
+}
