@@ -39,15 +39,15 @@ export function sessionPage(main, live, id) {
   const waiting = h("div", { class: "stage-says", role: "status" });
   const soundText = h("span", {}, "");
   const soundIcons = [icon("soundoff"), icon("sound")];
-  const sound = h("button", { type: "button", class: "on-picture", id: "sound", onclick: () => {
+  const sound = h("button", { type: "button", class: "small", id: "sound", onclick: () => {
     video.muted = !video.muted;
     showSound();
   } }, soundIcons, soundText);
-  const full = button(t("live.fullscreen"), () => (document.fullscreenElement ? document.exitFullscreen() : frame.requestFullscreen()), { kind: "on-picture", glyph: "full" });
-  const frame = h("div", { class: "stage" }, video, record, waiting, h("div", { class: "stage-tools" }, sound, full));
+  const full = button(t("live.fullscreen"), () => (document.fullscreenElement ? document.exitFullscreen() : frame.requestFullscreen()), { kind: "small", glyph: "full" });
+  const frame = h("div", { class: "stage" }, video, waiting);
   const ended = h("div", { class: "banner ended", hidden: true }, h("span", { class: "banner-text" }), h("a", { class: "button primary", id: "to-record", href: `#/records/${encodeURIComponent(id)}` }, t("session.to_record")));
 
-  const facts = Object.fromEntries(["elapsed", "started_at", "started_by", "id"].map((name) => [name, h("dd", { id: `fact-${name}` }, "–")]));
+  const facts = Object.fromEntries(["elapsed", "started_at", "started_by"].map((name) => [name, h("dd", { id: `fact-${name}` }, "–")]));
   const siteList = h("ul", { class: "members" });
   const members = new Map();
   const events = h("ol", { class: "events" });
@@ -56,12 +56,14 @@ export function sessionPage(main, live, id) {
 
   const page = h("div", { class: "session" },
     h("div", { class: "page-head" },
-      h("div", {}, h("a", { class: "back", href: "#/sessions" }, icon("back"), t("session.back")), h("div", { class: "title-row" }, title, state)),
+      h("div", {}, h("div", { class: "row" }, h("a", { class: "back", href: "#/sessions" }, icon("back"), t("session.back")), h("span", { class: "quiet", title: t("session.id") }, id)), h("div", { class: "title-row" }, title, record, state)),
       h("div", { class: "actions" }, stop)),
     ended,
     h("div", { class: "session-grid" },
       h("div", { class: "session-left" }, frame,
-        h("dl", { class: "facts card" }, Object.entries(facts).map(([name, node]) => h("div", {}, h("dt", {}, t(`session.${name}`)), node)))),
+        h("div", { class: "card under" },
+          h("dl", { class: "facts" }, Object.entries(facts).map(([name, node]) => h("div", {}, h("dt", {}, t(`session.${name}`)), node))),
+          h("div", { class: "row" }, sound, full))),
       h("div", { class: "session-right" },
         h("section", { class: "card" }, h("h2", {}, t("session.sites")), siteList),
         h("section", { class: "card" }, h("h2", {}, t("session.events")), noEvents, events))));
@@ -101,7 +103,7 @@ export function sessionPage(main, live, id) {
     const up = chip("", "");
     const meter = level(t("sites.mic_level", site.name));
     const figures = h("span", { class: "quiet" });
-    const muteText = h("span", { class: "unseen" }, "");
+    const muteText = h("span", {}, "");
     const icons = [icon("mic"), icon("micoff")];
     let current = site;
     const mute = h("button", { type: "button", class: "mute", onclick: async () => {
@@ -111,23 +113,25 @@ export function sessionPage(main, live, id) {
       } catch (error) {
         fault(error);
       }
-      mute.disabled = session?.state === "ended";
+      mute.disabled = false;
     } }, icons, muteText);
     const node = h("li", { "data-site": site.code },
       h("div", { class: "member-name" }, h("span", { class: "strong" }, site.name), up),
       h("div", { class: "member-sound" }, meter.node, mute), figures);
     const show = (next) => {
       current = next;
+      const over = session?.state === "ended";
+      up.hidden = over;
       setChip(up, next.up ? "online" : "lost", next.up ? t("session.site_up") : t("session.site_down"));
-      meter.set(next.up ? next.dbfs : null, next.muted);
-      put(figures, [next.code, next.fps === null || next.fps === undefined ? null : t("sites.fps", number(next.fps, 1)), next.muted ? t("sites.muted") : next.up && next.dbfs !== null && next.dbfs !== undefined ? `${number(next.dbfs)} dBFS` : null].filter(Boolean).join(" · "));
+      meter.set(next.up && !over ? next.dbfs : null, next.muted);
+      put(figures, [next.code, over || next.fps === null || next.fps === undefined ? null : t("sites.fps", number(next.fps, 1)), next.muted ? t("sites.muted") : next.up && !over && next.dbfs !== null && next.dbfs !== undefined ? `${number(next.dbfs)} dBFS` : null].filter(Boolean).join(" · "));
       const label = next.muted ? t("session.unmute_of", next.name) : t("session.mute_of", next.name);
-      put(muteText, label);
-      mark(mute, "title", next.muted ? t("session.unmute") : t("session.mute"));
+      put(muteText, next.muted ? t("session.unmute") : t("session.mute"));
+      mark(mute, "aria-label", label);
       mark(mute, "aria-pressed", String(Boolean(next.muted)));
       icons[0].classList.toggle("gone", Boolean(next.muted));
       icons[1].classList.toggle("gone", !next.muted);
-      if (session?.state === "ended") mute.disabled = true;
+      mute.hidden = over;
     };
     return { node, show };
   }
@@ -171,6 +175,7 @@ export function sessionPage(main, live, id) {
     mark(record, "class", session.on_record && !over ? "on-record on" : "on-record");
     put(record.lastChild, session.on_record && !over ? t("session.on_record") : t("session.not_on_record"));
     record.hidden = over;
+    state.hidden = session.state === "running"; // the sign beside it says more
     stop.hidden = over;
     stop.disabled = stopping;
     put(stop.lastChild, stopping ? t("session.stopping") : t("session.stop"));
@@ -179,7 +184,6 @@ export function sessionPage(main, live, id) {
     put(facts.elapsed, duration((over ? session.ended_at_ms ?? live.now() : live.now()) - session.origin_ms));
     put(facts.started_at, clock(session.origin_ms));
     put(facts.started_by, startedBy(session, nameOf));
-    put(facts.id, session.id);
     for (const site of session.sites) {
       if (!members.has(site.code)) {
         members.set(site.code, member(site));

@@ -4,7 +4,7 @@ import { button, chip, dialog, fault, faultNodes, h, level, mark, notice, put, s
 import { age, bytes, duration, moment, number, plain } from "./format.js";
 import { t } from "./texts.js";
 
-const COLUMNS = ["site", "state", "link", "fps", "mic", "cpu", "disk", "clock", "version", "session"];
+const COLUMNS = ["site", "state", "link", "fps", "mic", "cpu", "disk", "clock", "version"];
 const MIB = 1024 * 1024;
 
 export function sitesPage(main, live) {
@@ -80,8 +80,9 @@ function siteRow(live, first) {
   const cells = Object.fromEntries(COLUMNS.map((name) => [name, h("td", { class: `c-${name}`, "data-label": t(`sites.col.${name}`) })]));
   const line = (kind) => h("div", { class: kind });
   const name = line("strong");
-  const code = line("quiet");
-  cells.site.append(name, code);
+  const code = h("span", { class: "quiet" });
+  const inSession = h("a", { class: "in-session", hidden: true }, t("sites.in_session"));
+  cells.site.append(name, h("div", { class: "row tight" }, code, inSession));
   const state = chip("", "");
   const since = line("quiet age");
   cells.state.append(state, since);
@@ -94,9 +95,6 @@ function siteRow(live, first) {
   const used = line("");
   const free = line("quiet");
   cells.disk.append(used, free);
-  const inSession = h("a", { class: "in-session", hidden: true }, t("sites.in_session"));
-  const outside = h("span", {}, t("sites.none_value"));
-  cells.session.append(inSession, outside);
   let current = first;
   const act = h("td", { class: "c-act" }, button(t("sites.manage"), () => manage(live, current), { kind: "small", "aria-label": t("sites.manage_of", first.name) }));
   const node = h("tr", { "data-site": first.code }, Object.values(cells), act);
@@ -128,7 +126,6 @@ function siteRow(live, first) {
     cells.clock.classList.toggle("warn", Math.abs(off ?? 0) > 100);
     put(cells.version, site.version || health?.version || t("sites.none_value"));
     inSession.hidden = !site.session;
-    outside.hidden = Boolean(site.session);
     if (site.session) mark(inSession, "href", `#/sessions/${encodeURIComponent(site.session)}`);
   }
   return { node, update };

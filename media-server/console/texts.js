@@ -50,7 +50,6 @@ export const TEXTS = {
   "sites.col.disk": ["Ổ đĩa", "Disk"],
   "sites.col.clock": ["Lệch giờ", "Clock"],
   "sites.col.version": ["Phiên bản", "Version"],
-  "sites.col.session": ["Phiên", "Session"],
   "sites.manage": ["Thiết lập", "Set up"],
   "sites.manage_of": ["Thiết lập {0}", "Set up {0}"],
   "sites.age": ["cách đây {0}", "{0} ago"],
@@ -94,7 +93,6 @@ export const TEXTS = {
   "manage.whip_closed": ["Đã tắt WHIP của {0}.", "WHIP of {0} is closed."],
 
   "sessions.title": ["Phiên tiếp công dân", "Reception sessions"],
-  "sessions.running": ["Đang diễn ra", "Running now"],
   "sessions.new": ["Bắt đầu phiên mới", "Start a new session"],
   "sessions.choose": ["Chọn các điểm cầu tham gia. Điểm cầu đang trực tuyến và rảnh được chọn sẵn.", "Choose the sites that take part. Sites that are online and free are chosen already."],
   "sessions.all": ["Chọn tất cả", "Choose all"],

@@ -1,1 +1,3 @@
 //! End-to-end scenarios over real processes.
+
+pub mod browser;

@@ -1,0 +1,222 @@
+//! A browser under test: Debian's chromedriver and Chromium, spoken to in plain W3C `WebDriver` over HTTP.
+//!
+//! Elements are found, clicked and typed into as a person would; what a person sees (moving pictures) is read by
+//! scripts in the page.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use base64::Engine;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// `WebDriver`'s fixed name for a reference to an element.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+const START: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
+
+/// One browser with a profile of its own. Ends with [`Browser::quit`], or by force when dropped.
+pub struct Browser {
+    driver: Child,
+    http: ureq::Agent,
+    /// `http://127.0.0.1:…/session/…`
+    session: String,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts Chromium without a window. It accepts the demo's own certificate authority and lets pictures play by themselves,
+    /// and is otherwise as Debian ships it.
+    pub fn start() -> Result<Self> {
+        let profile = tempfile::tempdir()?;
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("chromedriver cannot be started: is the Debian package chromium-driver installed?")?;
+        match Self::connect(&mut driver, profile.path()) {
+            Ok((http, session)) => Ok(Self { driver, http, session, _profile: profile }),
+            Err(error) => {
+                let _ = driver.kill();
+                let _ = driver.wait();
+                Err(error)
+            }
+        }
+    }
+
+    fn connect(driver: &mut Child, profile: &Path) -> Result<(ureq::Agent, String)> {
+        let port = announced_port(driver)?;
+        let http: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build()
+            .into();
+        let base = format!("http://127.0.0.1:{port}");
+        let options = json!({
+            "args": [
+                "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--disable-dev-shm-usage", "--window-size=1366,900",
+                format!("--user-data-dir={}", profile.display()),
+            ],
+        });
+        let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome",
+            "acceptInsecureCerts": true,
+            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:chromeOptions": options,
+            "timeouts": { "script": 50_000, "pageLoad": 50_000 },
+        } } });
+        let made = send(&http, "POST", &format!("{base}/session"), Some(&wanted)).context("Chromium did not start")?;
+        let id = made["sessionId"].as_str().ok_or_else(|| anyhow!("chromedriver gave no session: {made}"))?;
+        Ok((http, format!("{base}/session/{id}")))
+    }
+
+    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        send(&self.http, method, &format!("{}{path}", self.session), body)
+    }
+
+    /// Opens an address and waits until the page is loaded.
+    pub fn open(&self, url: &str) -> Result<()> {
+        self.call("POST", "/url", Some(&json!({ "url": url }))).map(drop)
+    }
+
+    /// The size of the page, CSS pixels.
+    pub fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let body = json!({
+            "cmd": "Emulation.setDeviceMetricsOverride",
+            "params": { "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false },
+        });
+        self.call("POST", "/goog/cdp/execute", Some(&body)).map(drop)
+    }
+
+    /// Runs the body of an `async` function in the page; its arguments are `args[0]`, `args[1]` …
+    pub fn run(&self, script: &str, args: &[Value]) -> Result<Value> {
+        let wrapped = format!(
+            "const done = arguments[arguments.length - 1]; const args = [...arguments].slice(0, -1);
+             (async () => {{ {script} }})().then((value) => done({{ value }}), (error) => done({{ error: String(error) }}));"
+        );
+        let said = self.call("POST", "/execute/async", Some(&json!({ "script": wrapped, "args": args })))?;
+        match said.get("error") {
+            Some(error) => bail!("script in the page failed: {error}\n{script}"),
+            None => Ok(said["value"].clone()),
+        }
+    }
+
+    /// Waits until a script's result is neither false, null, zero nor empty, and gives it.
+    pub fn wait(&self, what: &str, within: Duration, script: &str, args: &[Value]) -> Result<Value> {
+        let deadline = Instant::now() + within;
+        loop {
+            let value = self.run(script, args)?;
+            let empty = match &value {
+                Value::Null => true,
+                Value::Bool(yes) => !yes,
+                Value::Number(number) => number.as_f64() == Some(0.0),
+                Value::String(text) => text.is_empty(),
+                Value::Array(list) => list.is_empty(),
+                Value::Object(_) => false,
+            };
+            if !empty {
+                return Ok(value);
+            }
+            if Instant::now() >= deadline {
+                let page = self.run("return document.body.innerText.slice(0, 1500)", &[]).unwrap_or_default();
+                bail!("not within {within:?}: {what}\nthe page says:\n{}", page.as_str().unwrap_or_default());
+            }
+            std::thread::sleep(POLL); // the condition is in another process: there is nothing to wait on
+        }
+    }
+
+    fn find(&self, css: &str) -> Result<String> {
+        self.wait(css, Duration::from_secs(15), "return Boolean(document.querySelector(args[0]))", &[json!(css)])?;
+        let body = json!({ "using": "css selector", "value": css });
+        let found = self.call("POST", "/element", Some(&body))?;
+        Ok(found[ELEMENT].as_str().ok_or_else(|| anyhow!("no element {css}: {found}"))?.to_owned())
+    }
+
+    /// Clicks the first element of a CSS selector where a person would: it must be visible and not covered.
+    pub fn click(&self, css: &str) -> Result<()> {
+        let element = self.find(css)?;
+        self.call("POST", &format!("/element/{element}/click"), Some(&json!({}))).with_context(|| format!("click on {css}")).map(drop)
+    }
+
+    /// Types into a field.
+    pub fn type_into(&self, css: &str, text: &str) -> Result<()> {
+        let element = self.find(css)?;
+        self.call("POST", &format!("/element/{element}/clear"), Some(&json!({})))?;
+        self.call("POST", &format!("/element/{element}/value"), Some(&json!({ "text": text }))).map(drop)
+    }
+
+    /// What an element shows as text.
+    pub fn text(&self, css: &str) -> Result<String> {
+        let element = self.find(css)?;
+        let text = self.call("GET", &format!("/element/{element}/text"), None)?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Writes a picture of the page as PNG.
+    pub fn screenshot(&self, to: &Path) -> Result<()> {
+        let picture = self.call("GET", "/screenshot", None)?;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap_or_default())?;
+        std::fs::write(to, bytes).with_context(|| format!("{} cannot be written", to.display()))
+    }
+
+    /// What the page has written to the browser's console since the last call: errors and refused resources too.
+    pub fn log(&self) -> Result<Vec<String>> {
+        let entries = self.call("POST", "/se/log", Some(&json!({ "type": "browser" })))?;
+        let line = |entry: &Value| {
+            format!("{} {}", entry["level"].as_str().unwrap_or_default(), entry["message"].as_str().unwrap_or_default())
+        };
+        Ok(entries.as_array().map(|list| list.iter().map(line).collect()).unwrap_or_default())
+    }
+
+    /// Ends the browser and waits for it.
+    pub fn quit(mut self) -> Result<()> {
+        self.call("DELETE", "", None)?;
+        let _ = self.driver.kill();
+        self.driver.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if let Ok(None) = self.driver.try_wait() {
+            let _ = self.call("DELETE", "", None); // chromedriver ends Chromium; killed alone it would leave it behind
+            let _ = self.driver.kill();
+            let _ = self.driver.wait();
+        }
+    }
+}
+
+/// chromedriver chose a free port and says so in its first lines.
+fn announced_port(driver: &mut Child) -> Result<u16> {
+    let output = driver.stdout.take().ok_or_else(|| anyhow!("chromedriver's output is not piped"))?;
+    let (port_out, port_in) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        // reads to the end, so that the driver never blocks on a full pipe
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if let Some(port) = line.split("started successfully on port ").nth(1) {
+                let _ = port_out.send(port.trim_end_matches('.').trim().parse());
+            }
+        }
+    });
+    Ok(port_in.recv_timeout(START).context("chromedriver did not say its port")??)
+}
+
+fn send(http: &ureq::Agent, method: &str, url: &str, body: Option<&Value>) -> Result<Value> {
+    let request = ureq::http::Request::builder().method(method).uri(url).header("Content-Type", "application/json");
+    let text = body.map(ToString::to_string).unwrap_or_default();
+    let mut response = http.run(request.body(text)?)?;
+    let answer: Value = serde_json::from_str(&response.body_mut().with_config().limit(64 << 20).read_to_string()?)?;
+    let value = answer["value"].clone();
+    if let Some(error) = value.get("error").and_then(Value::as_str) {
+        bail!("{method} {url}: {error}: {}", value["message"].as_str().unwrap_or_default());
+    }
+    Ok(value)
+}
