@@ -1,3 +1,55 @@
-//! Set-up, demo, tests, checks and benchmarks of Bridgepoint.
+//! `cargo xtask`: set-up, demo, tests, checks and benchmarks of Bridgepoint.
 
-fn main() {}
+mod bench;
+mod check;
+mod demo;
+mod deny;
+mod rules;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Set-up, demo, tests, checks and benchmarks of Bridgepoint")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what Debian lacks: to build, to run, to test.
+    Setup {
+        /// Install without asking.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// A whole reception on this machine: centre and boxes, on record until Ctrl-C.
+    Demo(demo::Args),
+    /// All tests, or those whose name (or scenario file) holds FILTER.
+    Test {
+        /// Part of a test's name, or a scenario's file name.
+        filter: Option<String>,
+    },
+    /// What every submission must pass besides its tests.
+    Check,
+    /// Measure: start, latency, mix.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Setup { yes } => setup::setup(setup::Scope::All, yes).map(|()| ExitCode::SUCCESS),
+        Command::Demo(args) => demo::demo(&args),
+        Command::Test { filter } => test::test(filter.as_deref()),
+        Command::Check => check::check(),
+        Command::Bench(args) => bench::bench(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("\nLỗi · Error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

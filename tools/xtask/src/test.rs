@@ -1,0 +1,87 @@
+//! `cargo xtask test`: everything that can be tested on this machine.
+
+use std::io::{BufRead as _, BufReader, Write as _, stdout};
+use std::process::{ExitCode, Stdio};
+
+use anyhow::{Context as _, Result};
+use xtask::words::say;
+use xtask::workspace::{cargo, gst_registry, root, run};
+
+use crate::setup::{Scope, setup};
+
+/// Results so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Count {
+    passed: u32,
+    failed: u32,
+}
+
+impl Count {
+    /// Takes a line such as `test result: ok. 7 passed; 0 failed; 0 ignored; …`.
+    fn read(&mut self, line: &str) {
+        let Some(rest) = line.strip_prefix("test result: ") else { return };
+        for part in rest.split(['.', ';']) {
+            let mut words = part.split_whitespace();
+            match (words.next().and_then(|n| n.parse::<u32>().ok()), words.next()) {
+                (Some(n), Some("passed")) => self.passed += n,
+                (Some(n), Some("failed")) => self.failed += n,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Sets up, builds, tests. The last line is `N passed, N failed`.
+pub fn test(filter: Option<&str>) -> Result<ExitCode> {
+    setup(Scope::All, false)?;
+    say("Dựng chương trình và các bài kiểm thử", "Building programs and tests");
+    // Scenarios run the real programs: those must be there before.
+    run(cargo()?.args(["build", "--release", "--workspace"]))?;
+    let which = selection(filter);
+    run(cargo()?.args(["test", "--release", "--no-run"]).args(&which[0]))?;
+    say("Chạy các bài kiểm thử", "Running the tests");
+    let mut command = cargo()?;
+    command.args(["test", "--release", "--no-fail-fast"]).args(&which[0]).args(&which[1]);
+    command.env("GST_REGISTRY", gst_registry()?).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().context("cannot start cargo")?;
+    let lines = BufReader::new(child.stdout.take().context("cargo has no output")?);
+    let mut count = Count::default();
+    for line in lines.split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        count.read(&line);
+        writeln!(stdout(), "{line}")?;
+    }
+    let status = child.wait()?;
+    // A test program that crashed has no result line.
+    if !status.success() && count.failed == 0 {
+        count.failed = 1;
+    }
+    println!("\n{} passed, {} failed", count.passed, count.failed);
+    Ok(if status.success() && count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Arguments before and after the name filter: a scenario's file is named whole, anything else is part of a test's name.
+fn selection(filter: Option<&str>) -> [Vec<String>; 2] {
+    let all = || vec!["--workspace".to_owned()];
+    match filter {
+        None => [all(), vec![]],
+        Some(name) if root().join("tests/scenarios").join(format!("{name}.rs")).is_file() => {
+            [["-p", "scenarios", "--test", name].map(str::to_owned).to_vec(), vec![]]
+        }
+        Some(name) => [all(), vec!["--".to_owned(), name.to_owned()]],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_all_test_programs_add_up() {
+        let mut count = Count::default();
+        count.read("test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.68s");
+        count.read("test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.2s");
+        count.read("running 4 tests: 9 passed");
+        assert_eq!(count, Count { passed: 19, failed: 3 });
+    }
+}
