@@ -21,7 +21,7 @@ pub fn check() -> Result<()> {
         command.current_dir(root()).env("CARGO_TARGET_DIR", target()?).args(args);
         Ok(command)
     };
-    run(&mut order(&["--log-level", "error", "--offline", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])?)?;
+    run(&mut order(&["--log-level", "error", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])?)?;
     let fetched = order(&["fetch", "db"])?.stdout(Stdio::null()).stderr(Stdio::null()).status();
     if fetched.is_ok_and(|status| status.success()) {
         run(&mut order(&["--log-level", "error", "check", "advisories"])?)
