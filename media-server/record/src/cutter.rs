@@ -408,3 +408,191 @@ impl Cutter {
 fn before(audio: u64, video: u64) -> bool {
     u128::from(audio) * 15 < u128::from(video) * 8
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// x264's parameter sets for 1920×1080; the second differs in its level.
+    const SPS: [[u8; 26]; 2] = [
+        [103, 100, 0, 40, 172, 217, 64, 120, 2, 39, 229, 132, 0, 0, 3, 0, 4, 0, 0, 3, 0, 240, 60, 96, 198, 88],
+        [103, 100, 0, 41, 172, 217, 64, 120, 2, 39, 229, 132, 0, 0, 3, 0, 4, 0, 0, 3, 0, 240, 60, 96, 198, 88],
+    ];
+    const PPS: [u8; 5] = [104, 235, 236, 178, 44];
+
+    /// Key frame of format 0 or 1 at `ms`.
+    pub(crate) fn key(ms: u64, format: usize) -> AccessUnit {
+        AccessUnit::from_nals(ms * 90, [&SPS[format][..], &PPS, &[0x65, 1, 2, 3]]).unwrap()
+    }
+
+    pub(crate) fn picture(ms: u64) -> AccessUnit {
+        AccessUnit::from_nals(ms * 90, [&[0x41, 9, 9, 9, ms as u8][..]]).unwrap()
+    }
+
+    pub(crate) fn sound(ms: u64) -> OpusPacket {
+        OpusPacket { ticks: ms * 48, data: vec![0xF8, 1, 2].into(), level: 30 }
+    }
+
+    /// What came out, in short: `open@ms`, `k:video+audio`, `close`, `refused`.
+    fn drain(cutter: &mut Cutter) -> Vec<String> {
+        std::iter::from_fn(|| cutter.poll())
+            .map(|cut| match cut {
+                Cut::Open(opening) => format!("open@{}", opening.starts_ms),
+                Cut::Fragment(f) => format!("{}:{}+{}", f.index, f.video, f.audio),
+                Cut::Close(why) => format!("close {why:?}"),
+                Cut::Refused { track, why, .. } => format!("refused {track:?} {why:?}"),
+            })
+            .collect()
+    }
+
+    /// Pictures every 40 ms and packets every 20 ms in [from, to), each `late` ms after its capture, in that order.
+    fn play(cutter: &mut Cutter, from: u64, to: u64, (video_late, audio_late): (u64, u64)) -> Vec<String> {
+        let mut arrivals: Vec<(u64, bool, u64)> = Vec::new();
+        arrivals.extend((from..to).step_by(40).map(|ms| (ms + video_late, true, ms)));
+        arrivals.extend((from..to).step_by(20).map(|ms| (ms + audio_late, false, ms)));
+        arrivals.sort_unstable();
+        for (at, is_video, ms) in arrivals {
+            if !is_video {
+                cutter.handle_audio(&sound(ms), Millis(at));
+            } else if ms % 2_000 == 0 {
+                cutter.handle_video(&key(ms, 0), Millis(at));
+            } else {
+                cutter.handle_video(&picture(ms), Millis(at));
+            }
+        }
+        drain(cutter)
+    }
+
+    #[test]
+    fn fragments_are_cut_at_half_seconds_whoever_is_late() {
+        let expected = ["open@2000", "4:13+25", "5:12+25"];
+        for late in [(0, 0), (90, 20), (20, 400), (900, 0)] {
+            let mut cutter = Cutter::new();
+            assert_eq!(play(&mut cutter, 2_000, 3_200, late), expected, "{late:?}");
+        }
+    }
+
+    #[test]
+    fn a_fragment_is_out_as_soon_as_both_tracks_have_passed_its_end() {
+        let mut cutter = Cutter::new();
+        let mut out = play(&mut cutter, 2_000, 2_500, (0, 0));
+        assert_eq!(out, [""; 0]);
+        cutter.handle_video(&picture(2_520), Millis(2_520));
+        cutter.handle_audio(&sound(2_500), Millis(2_520));
+        out = drain(&mut cutter);
+        assert_eq!(out, ["open@2000", "4:13+25"]);
+    }
+
+    #[test]
+    fn the_file_starts_with_a_key_frame_and_holds_no_sound_before_it() {
+        let mut cutter = Cutter::new();
+        assert_eq!(play(&mut cutter, 1_520, 2_900, (0, 0)), ["open@2000", "4:13+25"]);
+        cutter.handle_end();
+        assert_eq!(drain(&mut cutter), ["5:10+20", "close End"]);
+    }
+
+    #[test]
+    fn a_missing_track_is_waited_for_once_then_not_any_more() {
+        let mut cutter = Cutter::new();
+        for ms in (2_000..4_600).step_by(40) {
+            let unit = if ms == 2_000 { key(ms, 0) } else { picture(ms) };
+            cutter.handle_video(&unit, Millis(ms));
+            let due: &[&str] = match ms {
+                3_520 => &["open@2000", "4:13+0", "5:12+0", "6:13+0"],
+                4_000 => &["7:12+0"],
+                4_520 => &["8:13+0"],
+                _ => &[],
+            };
+            assert_eq!(drain(&mut cutter), due, "{ms}");
+        }
+    }
+
+    #[test]
+    fn when_everything_stops_the_rest_is_on_its_way_within_a_second_and_a_half() {
+        let mut cutter = Cutter::new();
+        assert_eq!(play(&mut cutter, 2_000, 2_300, (0, 0)), [""; 0]);
+        assert_eq!(cutter.poll_timeout(), Some(Millis(3_500)));
+        cutter.handle_timeout(Millis(3_499));
+        assert_eq!(drain(&mut cutter), [""; 0]);
+        cutter.handle_timeout(Millis(3_500));
+        assert_eq!(drain(&mut cutter), ["open@2000", "4:8+15"]);
+        // What comes for it after all is in the next one, once.
+        cutter.handle_video(&picture(2_320), Millis(3_600));
+        cutter.handle_video(&picture(2_320), Millis(3_600));
+        cutter.handle_end();
+        assert_eq!(drain(&mut cutter), ["refused Video Old", "5:1+0", "close End"]);
+    }
+
+    #[test]
+    fn new_parameter_sets_split_the_fragment_between_two_files() {
+        let mut cutter = Cutter::new();
+        for ms in (2_000..3_080).step_by(20) {
+            if ms % 40 == 0 {
+                let unit = match ms {
+                    2_000 => key(ms, 0),
+                    2_200 => key(ms, 1),
+                    2_800 => key(ms, 1),
+                    _ => picture(ms),
+                };
+                cutter.handle_video(&unit, Millis(ms));
+            }
+            cutter.handle_audio(&sound(ms), Millis(ms));
+        }
+        assert_eq!(
+            drain(&mut cutter),
+            ["open@2000", "4:5+10", "close Format", "open@2200", "4:8+15", "5:12+25"]
+        );
+    }
+
+    #[test]
+    fn a_sender_whose_time_steps_back_begins_a_new_file() {
+        let mut cutter = Cutter::new();
+        play(&mut cutter, 60_000, 62_000, (0, 0));
+        let out = play(&mut cutter, 10_000, 15_000, (0, 0));
+        assert_eq!(out.iter().filter(|o| *o == "refused Video Old").count(), 50);
+        let rest: Vec<&String> = out.iter().filter(|o| !o.starts_with("refused")).collect();
+        assert_eq!(rest[..4], ["123:12+25", "close StepBack", "open@12000", "24:13+25"]);
+    }
+
+    #[test]
+    fn absurd_times_are_refused_and_nothing_panics() {
+        let mut cutter = Cutter::new();
+        play(&mut cutter, 2_000, 2_400, (0, 0));
+        let mut far = picture(0);
+        far.ticks = u64::MAX;
+        cutter.handle_video(&far, Millis(2_400));
+        assert_eq!(drain(&mut cutter), ["refused Video Old"]);
+        far.ticks = END_OF_TIME - 1;
+        cutter.handle_video(&far, Millis(2_400));
+        cutter.handle_end();
+        drain(&mut cutter);
+    }
+
+    #[test]
+    fn box_and_centre_make_the_same_bytes_from_the_same_samples() {
+        let bytes = |late, from| {
+            let mut cutter = Cutter::new();
+            let mut fragments = std::collections::BTreeMap::new();
+            play(&mut cutter, 0, from, late);
+            for ms in (from..8_000).step_by(20) {
+                if ms % 40 == 0 {
+                    cutter.handle_video(&if ms % 2_000 == 0 { key(ms, 0) } else { picture(ms) }, Millis(ms));
+                }
+                cutter.handle_audio(&sound(ms), Millis(ms));
+            }
+            while let Some(cut) = cutter.poll() {
+                if let Cut::Fragment(fragment) = cut {
+                    fragments.insert(fragment.index, fragment.bytes);
+                }
+            }
+            fragments
+        };
+        // The centre joined later and got the sound late.
+        let at_the_box = bytes((0, 0), 0);
+        let at_the_centre = bytes((150, 300), 3_000);
+        assert!(at_the_centre.len() >= 9);
+        for (index, fragment) in &at_the_centre {
+            assert_eq!(at_the_box.get(index), Some(fragment), "{index}");
+        }
+    }
+}

@@ -148,6 +148,10 @@ impl Chain {
         if entry.prev != self.head {
             return Err("it does not follow the entry before: one of the two was altered".into());
         }
+        // A head signs the canonical form: another way to write the same entry would be an alteration unnoticed.
+        if entry.kind == Kind::Head.as_str() && canonical(&entry) != line {
+            return Err("it is not in canonical form: it was altered".into());
+        }
         self.head = sha256(line);
         self.next += 1;
         Ok(entry)

@@ -9,6 +9,8 @@ pub mod boxes;
 pub mod cutter;
 mod disk;
 mod error;
+#[cfg(test)]
+mod faults;
 pub mod journal;
 mod recorder;
 mod recover;

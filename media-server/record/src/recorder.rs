@@ -18,7 +18,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::RecordError;
 use crate::journal::{self, Kind};
 use crate::recover::reopen;
-use crate::session::{Role, Session, Stream};
+use crate::session::{self, Role, Session, Stream};
 use crate::statement::SessionKey;
 use crate::writer::{Now, Writer};
 
@@ -177,19 +177,35 @@ impl Recorder {
     }
 }
 
-/// Opens the folder for writing.
+/// Opens the folder for writing. A record that cannot begin leaves nothing half-written behind.
 pub(crate) fn open<D: Disk, E: Fn(RecordEvent)>(
     disk: D,
     config: RecorderConfig,
     events: E,
     now: Now,
 ) -> Result<Writer<D, E>, RecordError> {
-    let RecorderConfig { folder, session, origin_ms, part, role, session_key, session_cert, about } = config;
-    let stated = SessionKey::of(&session_cert, session.as_str()).map_err(RecordError::Key)?;
-    if stated.key != session_key.public() {
+    let stated = SessionKey::of(&config.session_cert, config.session.as_str()).map_err(RecordError::Key)?;
+    if stated.key != config.session_key.public() {
         return Err(RecordError::Key("the statement is about another key than the session's".into()));
     }
+    let folder = config.folder.clone();
     std::fs::create_dir_all(&folder).map_err(RecordError::io(&folder, "create"))?;
+    let is_new = !folder.join(journal::FILE).exists();
+    open_in(disk, config, events, now).inspect_err(|_| {
+        for name in [journal::FILE, session::FILE].into_iter().filter(|_| is_new) {
+            // What was not made cannot be removed; the caller hears of the first error.
+            let _ = std::fs::remove_file(folder.join(name));
+        }
+    })
+}
+
+fn open_in<D: Disk, E: Fn(RecordEvent)>(
+    disk: D,
+    config: RecorderConfig,
+    events: E,
+    now: Now,
+) -> Result<Writer<D, E>, RecordError> {
+    let RecorderConfig { folder, session, origin_ms, part, role, session_key, session_cert, about } = config;
     let path = folder.join(journal::FILE);
     let file = disk.append(&path).map_err(RecordError::io(&path, "open"))?;
     let fresh = Session { v: 1, session: session.clone(), origin_ms, role, about, files: BTreeMap::new() };

@@ -285,6 +285,9 @@ impl<'a, D: Disk> Repair<'a, D> {
         if self.journal_cut > 0 {
             self.disk.cut(file, self.len)?;
         }
+        if self.lines.is_empty() {
+            return Ok(());
+        }
         self.disk.write(file, &self.lines)?;
         self.len += self.lines.len() as u64;
         self.disk.sync(file)?;

@@ -5,7 +5,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as B64;
-use bridgepoint_wire::SessionId;
+use bridgepoint_wire::{ApplianceId, SessionId};
 use bridgepoint_wire::jws::{PublicKey, Signer};
 use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer, Pem, X509Certificate};
@@ -99,13 +99,15 @@ pub(crate) struct Certificate {
     pub key_id: String,
     /// Its subject, such as `CN=sealing`.
     pub subject: String,
+    /// Its subject's common name is an appliance's: the fleet vouches for it as a box, not as the centre.
+    pub is_box: bool,
 }
 
 impl Certificate {
     /// The first certificate of a PEM text.
     pub fn from_pem(pem: &str) -> Result<Self, String> {
         let der = certificates(pem).into_iter().next().ok_or("no certificate in the PEM text")?;
-        let certificate = parse(&der)?;
+        let certificate = &parse(&der)?;
         let spki = certificate.public_key();
         let bits = spki.subject_public_key.data.as_ref();
         let key = match spki.algorithm.algorithm.to_id_string().as_str() {
@@ -115,8 +117,9 @@ impl Certificate {
         };
         let key_id = hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, spki.raw).as_ref());
         let subject = certificate.subject().to_string();
-        drop(certificate);
-        Ok(Self { der, key, key_id, subject })
+        let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        let is_box = name.is_some_and(|name| name.parse::<ApplianceId>().is_ok());
+        Ok(Self { key, key_id, subject, is_box, der })
     }
 
     /// Whether one of the certificates of `trust` (PEM) is this one, or has signed it; `at_ms` is when it was used.

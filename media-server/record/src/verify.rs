@@ -494,7 +494,13 @@ impl Check {
         let Some(trust) = trust else { return not_anchored };
         let origin = self.origin_ms.unwrap_or(0);
         for certificate in self.statements.iter().chain([&by]) {
-            if let Err(why) = certificate.anchored(trust, origin) {
+            // Every box holds a certificate of the fleet: it may vouch for its own record, not for the centre's.
+            let vouches = if self.role == Some(Role::Centre) && certificate.is_box {
+                Err(format!("the certificate {} is a box's and cannot stand for the centre", certificate.subject))
+            } else {
+                certificate.anchored(trust, origin)
+            };
+            if let Err(why) = vouches {
                 self.notes.push(why);
                 return not_anchored;
             }

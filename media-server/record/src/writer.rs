@@ -61,6 +61,7 @@ struct JournalFile<F> {
     pending_bytes: usize,
     /// The last write failed: something half may stand after `len`.
     torn: bool,
+    retried: Millis,
     unsynced: bool,
     last_sync: Millis,
     last_head_ms: u64,
@@ -78,7 +79,16 @@ pub(crate) struct Writer<D: Disk, E> {
     streams: BTreeMap<Stream, StreamState<D::File>>,
     /// Where each stream of an earlier recorder stood: next part, last fragment.
     before: BTreeMap<Stream, (u32, Option<u64>)>,
+    /// Files whose unfinished end could not be cut off yet.
+    uncut: Vec<OpenFile<D::File>>,
     events: E,
+}
+
+/// Whether a disk that has just refused is asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    AtOnce,
+    AfterRest,
 }
 
 impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
@@ -101,12 +111,13 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
             pending: VecDeque::new(),
             pending_bytes: 0,
             torn: false,
+            retried: now.mono,
             unsynced: false,
             last_sync: now.mono,
             last_head_ms: now.utc_ms,
             unsigned: false,
         };
-        Self { disk, folder, key, session, journal, streams: BTreeMap::new(), before, events }
+        Self { disk, folder, key, session, journal, streams: BTreeMap::new(), before, uncut: Vec::new(), events }
     }
 
     /// The first words of this recorder.
@@ -116,7 +127,7 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
     pub fn begin(&mut self, kind: Kind, start: &body::Start, now: Now) -> Result<(), RecordError> {
         self.write_session()?;
         self.entry(now.utc_ms, kind, start, None);
-        self.flush(now).map_err(RecordError::io(self.folder.join(journal::FILE), "write"))?;
+        self.flush(now, Retry::AtOnce).map_err(RecordError::io(self.folder.join(journal::FILE), "write"))?;
         self.disk.sync_folder(&self.folder).map_err(RecordError::io(&self.folder, "sync"))
     }
 
@@ -196,12 +207,16 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
             self.run(stream, now);
         }
         self.say_refused(now);
+        for open in std::mem::take(&mut self.uncut) {
+            let path = self.folder.join(&open.name);
+            self.disk.cut(&open.file, open.len).map_err(RecordError::io(&path, "cut"))?;
+        }
         self.write_session()?;
         let end = body::End { session_sha256: sha256(&self.session.bytes()), why: body::EndWhy::Finished };
         self.entry(now.utc_ms, Kind::End, &end, None);
         self.head(now);
         let path = self.folder.join(journal::FILE);
-        self.flush(now).map_err(RecordError::io(&path, "write"))?;
+        self.flush(now, Retry::AtOnce).map_err(RecordError::io(&path, "write"))?;
         self.disk.sync(&self.journal.file).map_err(RecordError::io(&path, "fdatasync"))?;
         Ok(Closed { head: self.journal.chain.head })
     }
@@ -359,16 +374,13 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
         state.opening = None;
         state.cutter.handle_file_lost();
         if let Some(open) = state.file.take() {
-            self.abandon(&open, now);
+            self.abandon(open, now);
         }
         self.failed(name, error.to_string(), now);
     }
 
     /// Leaves a file as it was after its last whole fragment.
-    fn abandon(&mut self, open: &OpenFile<D::File>, now: Now) {
-        if let Err(error) = self.disk.cut(&open.file, open.len) {
-            self.failed(&open.name, format!("the unfinished end could not be cut off: {error}"), now);
-        }
+    fn abandon(&mut self, open: OpenFile<D::File>, now: Now) {
         let entry = body::Closed {
             file: open.name.clone(),
             offset: open.len,
@@ -377,6 +389,10 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
             why: CloseWhy::Failed,
         };
         self.entry(now.utc_ms, Kind::Closed, &entry, Some(RecordEvent::Closed { file: open.name.clone() }));
+        if let Err(error) = self.disk.cut(&open.file, open.len) {
+            self.failed(&open.name, format!("the unfinished end could not be cut off yet: {error}"), now);
+            self.uncut.push(open);
+        }
     }
 
     fn close(&mut self, stream: &Stream, why: CloseWhy, now: Now) {
@@ -388,8 +404,8 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
         let index = boxes::index(&open.seeks);
         let written = self.disk.write(&mut open.file, &index).and_then(|()| self.disk.sync(&open.file));
         if let Err(error) = written {
-            self.abandon(&open, now);
             self.failed(&open.name, format!("the seek index: {error}"), now);
+            self.abandon(open, now);
             return;
         }
         let entry = body::Closed {
@@ -461,7 +477,7 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
 
     fn flush_or_say(&mut self, now: Now) {
         let was_torn = self.journal.torn;
-        if let Err(error) = self.flush(now)
+        if let Err(error) = self.flush(now, Retry::AfterRest)
             && !was_torn
         {
             // No entry: it would wait behind what could not be written.
@@ -470,22 +486,22 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
     }
 
     /// Writes what waits, then announces it.
-    fn flush(&mut self, now: Now) -> std::io::Result<()> {
+    fn flush(&mut self, now: Now, retry: Retry) -> std::io::Result<()> {
         let journal = &mut self.journal;
         if journal.pending.is_empty() {
             return Ok(());
         }
         if journal.torn {
-            if now.mono.0 < journal.last_sync.0 + RETRY_MS {
+            if retry == Retry::AfterRest && now.mono.0 < journal.retried.0 + RETRY_MS {
                 return Err(std::io::ErrorKind::StorageFull.into());
             }
-            journal.last_sync = now.mono;
+            journal.retried = now.mono;
             self.disk.cut(&journal.file, journal.len)?;
         }
         let bytes: Vec<u8> = journal.pending.iter().flat_map(|(line, _)| line).copied().collect();
         if let Err(error) = self.disk.write(&mut journal.file, &bytes) {
             journal.torn = true;
-            journal.last_sync = now.mono;
+            journal.retried = now.mono;
             if let Err(error) = self.disk.cut(&journal.file, journal.len) {
                 tracing::warn!(%error, "the journal's unfinished line stays for now");
             }
