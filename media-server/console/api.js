@@ -15,17 +15,17 @@ export const whenLoggedOut = (handler) => { onLoggedOut = handler; };
 
 const own = (key, detail) => ({ what: t(`error.${key}.what`), cure: t(`error.${key}.cure`), detail });
 
-/** The server's own words if it sent any, ours if not. */
-function told(status, body) {
+/** The server's own words in the language in use if it sent any; else ours, the closest that there are. */
+function told(status, body, action) {
   const error = body?.error ?? body;
   const message = error?.[lang()] ?? error;
   if (message?.what) return { what: message.what, means: message.means ?? "", cure: message.cure ?? "" };
   const detail = typeof error === "string" ? error : error?.message ?? "";
-  const key = status >= 500 ? "500" : String(status);
-  return own(has(`error.${key}.what`) ? key : "400", detail);
+  const key = [`${status}.${action}`, String(status), status >= 500 ? "500" : "400"].find((key) => has(`error.${key}.what`));
+  return own(key, detail);
 }
 
-async function send(method, path, { json, sdp, keepalive = false } = {}) {
+async function send(method, path, { json, sdp, action = "", keepalive = false } = {}) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-Requested-With"] = "bridgepoint";
   let body;
@@ -49,13 +49,13 @@ async function send(method, path, { json, sdp, keepalive = false } = {}) {
   try {
     parsed = JSON.parse(text);
   } catch { /* a plain text is a detail */ }
-  const error = new ApiError(response.status, told(response.status, parsed));
+  const error = new ApiError(response.status, told(response.status, parsed, action));
   if (response.status === 401 && path !== "/api/login") onLoggedOut();
   throw error;
 }
 
-async function json(method, path, body) {
-  const response = await send(method, path, { json: body });
+async function json(method, path, body, action) {
+  const response = await send(method, path, { json: body, action });
   const text = await response.text();
   return text ? JSON.parse(text) : null;
 }
@@ -65,13 +65,14 @@ const at = encodeURIComponent;
 export const api = {
   login: (user, password) => json("POST", "/api/login", { user, password }),
   logout: () => json("POST", "/api/logout"),
+  me: () => json("GET", "/api/me"),
   sites: () => json("GET", "/api/sites"),
-  addSite: (code, name) => json("POST", "/api/sites", { code, name }),
+  addSite: (code, name) => json("POST", "/api/sites", { code, name }, "add"),
   makeCode: (site) => json("POST", `/api/sites/${at(site)}/code`),
   setCalls: (site, calls) => json("PUT", `/api/sites/${at(site)}/calls`, calls),
   openWhip: (site) => json("POST", `/api/sites/${at(site)}/whip`),
   closeWhip: (site) => json("DELETE", `/api/sites/${at(site)}/whip`),
-  start: (sites) => json("POST", "/api/sessions", { sites }),
+  start: (sites) => json("POST", "/api/sessions", { sites }, "start"),
   session: (id) => json("GET", `/api/sessions/${at(id)}`),
   stop: (id) => json("POST", `/api/sessions/${at(id)}/stop`),
   mute: (id, site, on) => json("POST", `/api/sessions/${at(id)}/mute`, { site, on }),

@@ -9,13 +9,13 @@ import { sessionsPage } from "./sessions.js";
 import { sitesPage } from "./sites.js";
 import { lang, setLang, t } from "./texts.js";
 
-const USER = "bridgepoint.user";
 const PAGES = [
   ["sites", sitesPage, null],
   ["sessions", sessionsPage, sessionPage],
   ["records", recordsPage, recordPage],
 ];
 
+let user = "";
 let live = null;
 let frame = null;
 let page = null;
@@ -43,27 +43,23 @@ function showLogin(ended = false) {
   live = null;
   page?.close?.();
   page = null;
-  localStorage.removeItem(USER);
   document.title = `Bridgepoint · ${t("login.title")}`;
   document.body.replaceChildren(loginPage({
     ended,
     languages: languages(() => showLogin(ended)),
-    done: (user) => {
-      localStorage.setItem(USER, user);
-      enter();
-    },
+    done: enter,
   }));
 }
 
-function enter() {
+function enter(name) {
+  user = name;
   live?.stop();
-  live = new Live(update, () => api.sites().catch(() => {}));
+  live = new Live(update, () => api.me().catch(() => {})); // refused: the handler below shows the login page
   live.start();
   build();
 }
 
 function build() {
-  const user = localStorage.getItem(USER) ?? "";
   const server = h("span", { class: "server", role: "status" }, h("span", { class: "dot", "aria-hidden": "true" }), h("span", {}, ""));
   const lost = h("div", { class: "lost-bar", role: "alert", hidden: true });
   const links = PAGES.map(([name]) => h("a", { href: `#/${name}`, id: `nav-${name}` }, t(`nav.${name}`), name === "sessions" ? h("span", { class: "nav-live", hidden: true }) : null));
@@ -129,6 +125,5 @@ whenLoggedOut(() => {
   if (live) showLogin(true);
 });
 
-// The cookie is not readable here: the server says whether it still counts.
-if (localStorage.getItem(USER)) enter();
-else api.sites().then(enter, () => showLogin());
+// The cookie is not readable here: the server says whether it still counts, and for whom.
+api.me().then((me) => enter(me.user), () => showLogin());

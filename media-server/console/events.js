@@ -50,6 +50,7 @@ export function startedBy(session, nameOf) {
     case "button": return t("by.button", nameOf(who || session.caller));
     case "console": return t("by.console", who);
     case "bpctl": return t("by.bpctl", who);
+    case "server": return t("by.server");
     default: return t("by.other", who);
   }
 }

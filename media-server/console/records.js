@@ -5,14 +5,13 @@ import { startedBy } from "./events.js";
 import { bytes, duration, moment } from "./format.js";
 import { t } from "./texts.js";
 
-/** The verdict in a word: the server's state of a record, or a report's verdict. */
+/** The verdict in a word: the server's state of a record, or a report's verdict (`"intact"`, `{ "not-anchored": … }`). */
 function verdictOf(value) {
-  const word = (typeof value === "string" ? value : Object.keys(value ?? {})[0] ?? "").toLowerCase().replace(/[^a-z]/g, "");
-  if (word === "intact") return "intact";
-  if (word === "notanchored" || word === "selfconsistent") return "not_anchored";
-  return word === "" || word === "unknown" || word === "pending" ? "unknown" : "damaged";
+  const word = (typeof value === "string" ? value : Object.keys(value ?? {})[0] ?? "").toLowerCase().replaceAll("-", " ");
+  const known = { intact: "intact", "not anchored": "not_anchored", unfinished: "unfinished", "": "unknown" };
+  return known[word] ?? "damaged";
 }
-const KIND = { intact: "online", not_anchored: "busy", damaged: "lost", unknown: "never" };
+const KIND = { intact: "online", not_anchored: "busy", unfinished: "busy", damaged: "lost", unknown: "never" };
 const verdictChip = (verdict) => chip(KIND[verdict], t(`verify.${verdict}`));
 
 /** A file's name for people; the name itself stands beside it. */
@@ -193,7 +192,7 @@ function reportNodes(result, verdict) {
       : t("record.finding", finding.file ?? "–", finding.second, what);
   });
   return [
-    h("p", { class: `verdict ${KIND[verdict]}` }, icon(verdict === "damaged" ? "alert" : "check"), t(`verify.${verdict === "unknown" ? "damaged" : verdict}_long`)),
+    h("p", { class: `verdict ${KIND[verdict]}` }, icon(verdict === "damaged" ? "alert" : "check"), t(`verify.${verdict}_long`)),
     findings.length > 0 ? h("ul", { class: "findings" }, findings.map((text) => h("li", {}, text))) : null,
     h("p", { class: "quiet" }, [result.files ? t("record.report_files", result.files.length) : null, result.gaps?.length ? t("record.gaps", result.gaps.length) : null].filter(Boolean).join(" ")),
     h("details", {}, h("summary", {}, t("record.details")), h("pre", {}, JSON.stringify(result, null, 2))),

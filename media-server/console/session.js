@@ -115,9 +115,10 @@ export function sessionPage(main, live, id) {
       }
       mute.disabled = false;
     } }, icons, muteText);
+    const sound = h("div", { class: "member-sound" }, meter.node, mute);
     const node = h("li", { "data-site": site.code },
       h("div", { class: "member-name" }, h("span", { class: "strong" }, site.name), up),
-      h("div", { class: "member-sound" }, meter.node, mute), figures);
+      sound, figures);
     const show = (next) => {
       current = next;
       const over = session?.state === "ended";
@@ -131,7 +132,7 @@ export function sessionPage(main, live, id) {
       mark(mute, "aria-pressed", String(Boolean(next.muted)));
       icons[0].classList.toggle("gone", Boolean(next.muted));
       icons[1].classList.toggle("gone", !next.muted);
-      mute.hidden = over;
+      sound.hidden = over;
     };
     return { node, show };
   }

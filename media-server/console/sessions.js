@@ -6,6 +6,9 @@ import { startedBy } from "./events.js";
 import { banners } from "./sites.js";
 import { t } from "./texts.js";
 
+/** Nobody talks alone. */
+const FEWEST = 2;
+
 export function sessionsPage(main, live) {
   const running = h("div", { class: "banners" });
   const list = h("div", { class: "picks" });
@@ -32,8 +35,8 @@ export function sessionsPage(main, live) {
       event.preventDefault();
       says.replaceChildren();
       const sites = chosen();
-      if (sites.length === 0) {
-        put(says, t("sessions.need_one"));
+      if (sites.length < FEWEST) {
+        put(says, t("sessions.need_two"));
         return;
       }
       starting = true;
@@ -83,7 +86,7 @@ export function sessionsPage(main, live) {
     }
     const count = chosen().length;
     hint.hidden = !live.known || sites.some(free);
-    start.disabled = starting || count === 0 || live.state === "lost";
+    start.disabled = starting || count === 0 || !live.known || live.state === "lost";
     put(start, starting ? t("sessions.starting") : count > 0 ? t("sessions.start_n", count) : t("sessions.start"));
     showRecent();
   }

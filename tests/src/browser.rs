@@ -220,3 +220,47 @@ fn send(http: &ureq::Agent, method: &str, url: &str, body: Option<&Value>) -> Re
     }
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const PAGE: &str = "<!doctype html><title>Trang</title><input id=name><button id=greet>Chào</button><p id=says></p>
+        <script>document.getElementById('greet').onclick = () => setTimeout(() => {
+          document.getElementById('says').textContent = 'Chào ' + document.getElementById('name').value;
+        }, 300);</script>";
+
+    /// Serves one page for ever; the thread ends with the test program.
+    fn serve() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 4096]);
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", PAGE.len());
+                let _ = stream.write_all(format!("{head}{PAGE}").as_bytes());
+            }
+        });
+        format!("http://{address}/")
+    }
+
+    #[test]
+    fn a_person_types_clicks_waits_and_reads() {
+        let browser = Browser::start().unwrap();
+        browser.open(&serve()).unwrap();
+        browser.type_into("#name", "Điểm cầu").unwrap();
+        browser.click("#greet").unwrap();
+        browser.wait("the greeting", Duration::from_secs(10), "return document.getElementById('says').textContent", &[]).unwrap();
+        assert_eq!(browser.text("#says").unwrap(), "Chào Điểm cầu");
+        assert_eq!(browser.run("return args[0] + args[1]", &[json!(2), json!(3)]).unwrap(), 5);
+        let failed = browser.run("throw new Error('sai')", &[]).unwrap_err();
+        assert!(failed.to_string().contains("sai"), "{failed}");
+        let folder = tempfile::tempdir().unwrap();
+        browser.screenshot(&folder.path().join("page.png")).unwrap();
+        assert!(std::fs::read(folder.path().join("page.png")).unwrap().starts_with(b"\x89PNG"));
+        browser.quit().unwrap();
+    }
+}
