@@ -1,0 +1,160 @@
+//! Two ends of a link over real sockets, with synthetic access units.
+#![allow(dead_code, missing_docs, reason = "each test uses a part of it")]
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant, SystemTime};
+
+use bridgepoint_link::{BoxEvent, BoxLink, CentreEvent, CentreLink, Encoding, Identity, fresh_ice};
+use bridgepoint_wire::command::{IceCredentials, Join, VideoOrder};
+use bridgepoint_wire::media::{AccessUnit, OpusPacket};
+use bridgepoint_wire::{SessionId, SiteCode};
+
+pub fn code(n: usize) -> SiteCode {
+    format!("site{n}").parse().unwrap()
+}
+
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+/// An access unit whose content follows from its place, with a key frame every second.
+pub fn unit(salt: u8, n: u64, ticks: u64) -> AccessUnit {
+    let key = n % 25 == 0;
+    let body = |kind: u8, len: usize| -> Vec<u8> {
+        let byte = |i: usize| (i as u64).wrapping_mul(2_654_435_761).wrapping_add(n * 97 + u64::from(salt)) as u8;
+        std::iter::once(kind).chain((0..len).map(byte)).collect()
+    };
+    let nals = if key {
+        vec![body(0x67, 12), body(0x68, 4), body(0x65, 12_000)]
+    } else {
+        vec![body(0x06, 20), body(0x41, 1_500 + (n % 7) as usize * 300)]
+    };
+    AccessUnit::from_nals(ticks, nals.iter().map(Vec::as_slice)).unwrap()
+}
+
+pub fn sound(salt: u8, n: u64, ticks: u64) -> OpusPacket {
+    OpusPacket { ticks, data: vec![salt, n as u8, (n >> 8) as u8, 7, 7].into(), level: (n % 120) as u8 }
+}
+
+/// A conference's centre.
+pub struct Centre {
+    pub link: CentreLink,
+    pub events: Receiver<(Instant, CentreEvent)>,
+    pub address: SocketAddr,
+}
+
+pub fn stamped<T: Send + 'static>() -> (impl FnMut(T) + Send + 'static, Receiver<(Instant, T)>) {
+    let (tx, rx): (Sender<(Instant, T)>, _) = channel();
+    (
+        move |event| {
+            let _ = tx.send((Instant::now(), event));
+        },
+        rx,
+    )
+}
+
+pub fn centre(address: SocketAddr, identity: &Identity, origin_ms: u64) -> Centre {
+    let end = Instant::now() + Duration::from_secs(5);
+    // The thread of an earlier centre on this port may still be closing its socket.
+    let socket = loop {
+        match UdpSocket::bind(address) {
+            Ok(socket) => break socket,
+            Err(error) => assert!(Instant::now() < end, "{error}"),
+        }
+    };
+    let address = socket.local_addr().unwrap();
+    let (sink, events) = stamped();
+    let link = CentreLink::start(socket, identity.clone(), origin_ms, sink).unwrap();
+    Centre { link, events, address }
+}
+
+pub fn anywhere() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+/// What a box and the centre know of each other.
+#[derive(Clone)]
+pub struct Pairing {
+    pub code: SiteCode,
+    pub ice_centre: IceCredentials,
+    pub ice_box: IceCredentials,
+    pub identity: Identity,
+}
+
+impl Pairing {
+    pub fn new(n: usize) -> Self {
+        Self { code: code(n), ice_centre: fresh_ice(), ice_box: fresh_ice(), identity: Identity::generate() }
+    }
+
+    pub fn admit(&self, link: &CentreLink) {
+        let fingerprint = self.identity.fingerprint();
+        link.add_site(self.code.clone(), self.ice_centre.clone(), self.ice_box.clone(), fingerprint);
+    }
+
+    pub fn join(&self, media: SocketAddr, centre: &Identity, origin_ms: u64) -> Join {
+        let order = VideoOrder { width: 1280, height: 720, fps: 25, kbps: 700 };
+        Join {
+            session: SessionId::try_from("s".to_owned()).unwrap(),
+            origin_ms,
+            caller: self.code.clone(),
+            media: vec![media.to_string()],
+            dtls_fingerprint: centre.fingerprint(),
+            ice_centre: self.ice_centre.clone(),
+            ice_box: self.ice_box.clone(),
+            main: order,
+            thumb: order,
+            audio_kbps: 32,
+        }
+    }
+
+    pub fn start(&self, local: SocketAddr, join: &Join) -> Site {
+        let (sink, events) = stamped();
+        let link = BoxLink::start(local, join, self.identity.clone(), sink).unwrap();
+        Site { link, events, code: self.code.clone() }
+    }
+}
+
+pub struct Site {
+    pub link: BoxLink,
+    pub events: Receiver<(Instant, BoxEvent)>,
+    pub code: SiteCode,
+}
+
+/// Waits for the first event that `pick` takes.
+pub fn wait<T, R>(events: &Receiver<(Instant, T)>, limit: Duration, mut pick: impl FnMut(Instant, T) -> Option<R>) -> R {
+    let end = Instant::now() + limit;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let (at, event) = events.recv_timeout(left).expect("the event came in time");
+        if let Some(found) = pick(at, event) {
+            return found;
+        }
+    }
+}
+
+/// Calls `tick(n)` every 40 ms, `count` times.
+pub fn paced(count: u64, mut tick: impl FnMut(u64)) {
+    let begin = Instant::now();
+    for n in 0..count {
+        let due = begin + Duration::from_millis(40) * n as u32;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        tick(n);
+    }
+}
+
+pub fn send_as_box(site: &Site, salt: u8, n: u64, base: u64) {
+    let at = SystemTime::now();
+    site.link.send_video(Encoding::Main, unit(salt, n, base * 90 + n * 3_600), at);
+    site.link.send_video(Encoding::Thumb, unit(salt + 100, n, base * 90 + n * 3_600), at);
+    for half in 0..2 {
+        site.link.send_audio(sound(salt, n * 2 + half, base * 48 + (n * 2 + half) * 960), at);
+    }
+}
+
+pub fn send_as_centre(centre: &CentreLink, n: u64, base: u64) {
+    centre.send_program(unit(50, n, base * 90 + n * 3_600));
+    for half in 0..2 {
+        centre.send_audio(sound(50, n * 2 + half, base * 48 + (n * 2 + half) * 960), &[]);
+    }
+}
