@@ -1,3 +1,5 @@
 //! End-to-end scenarios over real processes.
 
 pub mod browser;
+pub mod measure;
+pub mod running;

@@ -12,7 +12,7 @@ use crate::words::say;
 use crate::workspace::{output, run, target};
 
 /// Changes when the clips below change: older files are made anew.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Length of a demo talker, seconds.
 const TALK_S: u32 = 20;
 const FONT: &str = "/usr/share/fonts/truetype/noto/NotoSans-Bold.ttf";
@@ -143,8 +143,8 @@ impl Marks {
         Self { colour: 0x00_1E_82_32, tone: 1_700, at_ms: 640 },
     ];
 
-    /// The clip, made when it is not there yet: 12 s, 1280×720, 25 fps. A row of eight cells at the lower edge counts
-    /// the frames in binary, lowest bit on the right, so that a stale frame shows.
+    /// The clip, made when it is not there yet: 12 s, 1280×720, 25 fps. A row of eight cells below the flash
+    /// counts the frames in binary, lowest bit on the right, so that a stale frame shows.
     pub fn clip(self) -> Result<PathBuf> {
         let Self { colour, tone, at_ms } = self;
         let folder = target()?.join("demo-media");
@@ -157,8 +157,8 @@ impl Marks {
         let mut graph = format!("color=c=0x{colour:06x}:s=1280x720:r=25,drawbox=x=320:y=120:w=640:h=360:c=white:t=fill:enable='{on}'");
         for bit in 0..8_u32 {
             let (x, cell) = (1280 - 160 * (bit + 1), 1_u32 << bit);
-            graph += &format!(",drawbox=x={x}:y=600:w=160:h=120:c=black:t=fill:enable='not(mod(floor(n/{cell})\\,2))'");
-            graph += &format!(",drawbox=x={x}:y=600:w=160:h=120:c=white:t=fill:enable='mod(floor(n/{cell})\\,2)'");
+            graph += &format!(",drawbox=x={x}:y=490:w=160:h=90:c=black:t=fill:enable='not(mod(floor(n/{cell})\\,2))'");
+            graph += &format!(",drawbox=x={x}:y=490:w=160:h=90:c=white:t=fill:enable='mod(floor(n/{cell})\\,2)'");
         }
         graph += &format!(",format=yuv420p[v];aevalsrc='0.5*sin(2*PI*{tone}*t)*{on}':s=48000:c=mono[a]");
         encode(&[], &graph, 12, &clip)?;
