@@ -17,10 +17,12 @@ use crate::{Encoding, Identity, LinkError, LinkHealth};
 
 /// Nothing valid for so long: the centre may be a new process that knows nothing of our session.
 const SILENCE: Duration = Duration::from_secs(1);
-/// How long a new session may take while nobody answers at all, and how long its first handshake; each handshake
-/// that fails gives the next twice the time, for slow lines.
+/// How long a new session may take while nobody answers at all.
 const ATTEMPT: Duration = Duration::from_secs(1);
-const LONGEST_ATTEMPT: Duration = Duration::from_secs(4);
+/// How long the first handshake may take. DTLS repeats a lost datagram after a second only, so beginning anew is
+/// quicker; each handshake that fails gives the next twice the time, for slow lines.
+const HANDSHAKE: Duration = Duration::from_millis(400);
+const LONGEST_HANDSHAKE: Duration = Duration::from_secs(4);
 /// Between the begins of two sessions, at least: a centre that refuses at once is not asked all the time.
 const APART: Duration = Duration::from_millis(300);
 const SECOND: Duration = Duration::from_secs(1);
@@ -97,7 +99,10 @@ impl BoxLink {
             .name("link".to_owned())
             .spawn(move || site.run(wakes, &incoming))
             .map_err(LinkError::Socket)?;
-        Ok(Self { queue: Some(queue), waker })
+        Ok(Self {
+            queue: Some(queue),
+            waker,
+        })
     }
 
     /// Sends a picture; after a connection or a reconnection, from the next key frame on.
@@ -116,7 +121,11 @@ impl BoxLink {
 
     fn send(&self, media: ToLink) {
         // A full queue means that the thread has not run for seconds: what is late is worth nothing.
-        if self.queue.as_ref().is_some_and(|queue| queue.try_send(media).is_err()) {
+        if self
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.try_send(media).is_err())
+        {
             tracing::warn!("the media link is behind; something was not sent");
         }
         self.waker.wake();
@@ -134,7 +143,11 @@ enum State {
     /// No session; the next begins then.
     Idle { again_at: Instant },
     /// A session that has proven nothing yet.
-    Trying { seat: Box<Seat>, begun: Instant, path_at: Option<Instant> },
+    Trying {
+        seat: Box<Seat>,
+        begun: Instant,
+        path_at: Option<Instant>,
+    },
     /// A session of which something valid came.
     Up { seat: Box<Seat>, begun: Instant },
 }
@@ -204,7 +217,9 @@ impl Site {
     }
 
     fn receive(&mut self, inbox: &mut Inbox) {
-        let Some(socket) = self.socket.take() else { return };
+        let Some(socket) = self.socket.take() else {
+            return;
+        };
         for _ in 0..BATCHES {
             let now = Now::read();
             let more = inbox.receive(&socket, |from, datagram| {
@@ -227,7 +242,12 @@ impl Site {
         for event in self.scratch.drain(..) {
             match event {
                 SeatEvent::Path => {
-                    if let State::Trying { seat, path_at: path_at @ None, .. } = &mut self.state {
+                    if let State::Trying {
+                        seat,
+                        path_at: path_at @ None,
+                        ..
+                    } = &mut self.state
+                    {
                         *path_at = Some(now.mono);
                         seat.start_dtls(true);
                     }
@@ -240,8 +260,12 @@ impl Site {
                     }
                 }
                 SeatEvent::Sound(packet) => (self.events)(BoxEvent::Sound(packet)),
-                SeatEvent::KeyWanted(Track::Main) => (self.events)(BoxEvent::KeyWanted(Encoding::Main)),
-                SeatEvent::KeyWanted(Track::Thumb) => (self.events)(BoxEvent::KeyWanted(Encoding::Thumb)),
+                SeatEvent::KeyWanted(Track::Main) => {
+                    (self.events)(BoxEvent::KeyWanted(Encoding::Main))
+                }
+                SeatEvent::KeyWanted(Track::Thumb) => {
+                    (self.events)(BoxEvent::KeyWanted(Encoding::Thumb))
+                }
                 SeatEvent::KeyWanted(Track::Program) => {}
             }
         }
@@ -252,10 +276,19 @@ impl Site {
             let age = now.wall.duration_since(at).unwrap_or_default();
             now.mono.checked_sub(age).unwrap_or(now.mono)
         };
-        let State::Up { seat, .. } = &mut self.state else { return };
+        let State::Up { seat, .. } = &mut self.state else {
+            return;
+        };
         match media {
             ToLink::Video(track, unit, at) => {
-                seat.write_video(track, &packetize(&unit), unit.key, unit.ticks, captured(at), now.mono);
+                seat.write_video(
+                    track,
+                    &packetize(&unit),
+                    unit.key,
+                    unit.ticks,
+                    captured(at),
+                    now.mono,
+                );
             }
             ToLink::Audio(packet, at) => seat.write_audio(&packet, captured(at), now.mono),
         }
@@ -265,9 +298,9 @@ impl Site {
         let stats = self.last_stats + SECOND;
         match &self.state {
             State::Idle { again_at } => stats.min(*again_at),
-            State::Trying { seat, .. } | State::Up { seat, .. } => {
-                stats.min(seat.poll_timeout()).min(self.give_up_at(&self.state))
-            }
+            State::Trying { seat, .. } | State::Up { seat, .. } => stats
+                .min(seat.poll_timeout())
+                .min(self.give_up_at(&self.state)),
         }
     }
 
@@ -275,10 +308,14 @@ impl Site {
     fn give_up_at(&self, state: &State) -> Instant {
         match state {
             State::Idle { again_at } => *again_at,
-            State::Trying { begun, path_at: None, .. } => *begun + ATTEMPT,
-            State::Trying { path_at: Some(at), .. } => {
-                *at + (ATTEMPT * 2_u32.pow(self.failures.min(4))).min(LONGEST_ATTEMPT)
-            }
+            State::Trying {
+                begun,
+                path_at: None,
+                ..
+            } => *begun + ATTEMPT,
+            State::Trying {
+                path_at: Some(at), ..
+            } => *at + (HANDSHAKE * 2_u32.pow(self.failures.min(4))).min(LONGEST_HANDSHAKE),
             State::Up { seat, begun } => seat.heard().unwrap_or(*begun) + SILENCE,
         }
     }
@@ -292,17 +329,17 @@ impl Site {
         self.dispatch(now);
         let give_up = now.mono >= self.give_up_at(&self.state);
         self.state = match std::mem::replace(&mut self.state, State::Idle { again_at: now.mono }) {
-            State::Idle { again_at } if give_up => {
-                let _ = again_at;
-                self.begin(now)
-            }
             idle @ State::Idle { .. } => idle,
             State::Trying { seat, begun, .. } if seat.heard().is_some() && seat.is_connected() => {
                 self.failures = 0;
                 (self.events)(BoxEvent::Up);
                 State::Up { seat, begun }
             }
-            State::Trying { seat, begun, path_at } if give_up || !seat.is_alive() => {
+            State::Trying {
+                seat,
+                begun,
+                path_at,
+            } if give_up || !seat.is_alive() => {
                 self.failures += u32::from(path_at.is_some());
                 self.end(*seat, begun, now)
             }
@@ -325,37 +362,62 @@ impl Site {
     fn end(&mut self, seat: Seat, begun: Instant, now: Now) -> State {
         self.volume.up += seat.volume.up;
         self.volume.down += seat.volume.down;
-        State::Idle { again_at: now.mono.max(begun + APART + jitter()) }
+        State::Idle {
+            again_at: now.mono.max(begun + APART + jitter()),
+        }
     }
 
     /// A new session, on the socket of before.
     fn begin(&mut self, now: Now) -> State {
         match self.try_begin(now) {
-            Ok(seat) => State::Trying { seat: Box::new(seat), begun: now.mono, path_at: None },
+            Ok(seat) => State::Trying {
+                seat: Box::new(seat),
+                begun: now.mono,
+                path_at: None,
+            },
             Err(error) => {
                 tracing::debug!(%error, "no media session for now");
                 self.socket = None;
-                State::Idle { again_at: now.mono + APART + jitter() }
+                State::Idle {
+                    again_at: now.mono + APART + jitter(),
+                }
             }
         }
     }
 
     fn try_begin(&mut self, now: Now) -> Result<Seat, LinkError> {
-        let resolved = self.media.iter().flat_map(|name| name.to_socket_addrs().into_iter().flatten());
+        let resolved = self
+            .media
+            .iter()
+            .flat_map(|name| name.to_socket_addrs().into_iter().flatten());
         self.remotes = resolved.collect();
         let first = *self.remotes.first().ok_or_else(|| {
-            LinkError::Socket(std::io::Error::other("no address of the centre can be resolved"))
+            LinkError::Socket(std::io::Error::other(
+                "no address of the centre can be resolved",
+            ))
         })?;
         let socket = match self.socket.take() {
             Some(socket) => socket,
             None => bind(self.local, first).map_err(LinkError::Socket)?,
         };
         let port = socket.local_addr().map_err(LinkError::Socket)?.port();
-        let local = SocketAddr::new(source_towards(self.local, first).map_err(LinkError::Socket)?, port);
+        let local = SocketAddr::new(
+            source_towards(self.local, first).map_err(LinkError::Socket)?,
+            port,
+        );
         self.socket = Some(socket);
-        self.remotes.retain(|remote| remote.is_ipv4() == local.is_ipv4());
-        let rtc = plan::build(End::Box, &self.identity, &self.parties, local, &self.remotes, now.mono)?;
-        let mut seat = Seat::new(rtc, local, self.origin, Streams::of_box(), now.mono).with_beats(now.mono);
+        self.remotes
+            .retain(|remote| remote.is_ipv4() == local.is_ipv4());
+        let rtc = plan::build(
+            End::Box,
+            &self.identity,
+            &self.parties,
+            local,
+            &self.remotes,
+            now.mono,
+        )?;
+        let mut seat =
+            Seat::new(rtc, local, self.origin, Streams::of_box(), now.mono).with_beats(now.mono);
         seat.advance(now, &mut self.out, &mut self.scratch);
         Ok(seat)
     }
@@ -368,7 +430,10 @@ impl Site {
         let (mut rtt, mut counts) = (None, (0, 0));
         if let Some(seat) = self.state.seat() {
             let own = std::mem::take(&mut seat.volume);
-            volume = Volume { up: volume.up + own.up, down: volume.down + own.down };
+            volume = Volume {
+                up: volume.up + own.up,
+                down: volume.down + own.down,
+            };
             (rtt, counts) = (seat.rtt(), seat.take_counts());
         }
         (self.events)(BoxEvent::Stats(volume.report(span, up, rtt, counts)));
@@ -377,14 +442,22 @@ impl Site {
 
 fn bind(local: SocketAddr, towards: SocketAddr) -> std::io::Result<UdpSocket> {
     let any = local.ip().is_unspecified() && local.is_ipv4() != towards.is_ipv4();
-    let local = if any { SocketAddr::new(unspecified(towards), local.port()) } else { local };
+    let local = if any {
+        SocketAddr::new(unspecified(towards), local.port())
+    } else {
+        local
+    };
     let socket = UdpSocket::bind(local)?;
     widen(&socket)?;
     Ok(socket)
 }
 
 fn unspecified(like: SocketAddr) -> std::net::IpAddr {
-    if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+    if like.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    }
 }
 
 /// The address that datagrams towards `remote` leave from: ICE wants to know.
