@@ -60,7 +60,7 @@ pub enum Act {
     Mute(SiteCode, bool),
     /// Answer a press that means nothing now.
     Refuse(SiteCode, PressRefusal),
-    /// Start a worker for this part. Beyond the first part the record is recovered before.
+    /// Start a worker for this part.
     Open {
         /// 1, 2, …
         part: u32,
@@ -202,7 +202,7 @@ impl Session {
         for (code, online) in &sites {
             session.handle_presence(now_ms, code, online.as_ref());
         }
-        session.note(now_ms, "start", body);
+        session.note(now_ms, "session-started", body);
         session
     }
 
@@ -453,7 +453,7 @@ impl Session {
         if !self.is_live() {
             return;
         }
-        self.note(now_ms, "stop", json!({ "by": by }));
+        self.note(now_ms, "session-stopped", json!({ "by": by }));
         self.leave_all();
         self.on_record = false;
         if let Worker::Dead { .. } = self.worker {

@@ -1,3 +1,234 @@
 //! The operator's command line.
 
-fn main() {}
+mod api;
+mod show;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::show::Lang;
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Args {
+    /// The server, such as https://192.0.2.7:8443; default: what the token file says.
+    #[arg(long, global = true)]
+    server: Option<String>,
+    /// `token.json` of `bridgepoint-server init`, or a file with the token alone.
+    #[arg(long, global = true, env = "BRIDGEPOINT_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// The CA that the server's certificate is of; default: what the token file says.
+    #[arg(long, global = true)]
+    ca: Option<PathBuf>,
+    /// JSON as the server gives it, for scripts.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Language of tables.
+    #[arg(long, global = true, value_enum, default_value_t = Lang::Vi)]
+    lang: Lang,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sites and their boxes.
+    #[command(subcommand)]
+    Site(Site),
+    /// Sessions.
+    #[command(subcommand)]
+    Session(Session),
+    /// How every box is.
+    Health,
+    /// What was recorded.
+    #[command(subcommand)]
+    Record(Record),
+    /// Check a session's folder; needs no server.
+    Verify {
+        /// The folder.
+        folder: PathBuf,
+        /// Certificates whose word counts (PEM), such as the centre's `pki/trust.pem`.
+        #[arg(long)]
+        trust: Vec<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Site {
+    /// All sites.
+    List,
+    /// One site.
+    Show {
+        /// Its code.
+        code: String,
+    },
+    /// Print a one-time code with which a box enrols at this site.
+    Enrol {
+        /// The site's code.
+        code: String,
+        /// Its name: adds the site if it is new.
+        name: Option<String>,
+    },
+    /// Set whom the site's button calls.
+    Calls {
+        /// The site's code.
+        code: String,
+        /// Codes of the sites that it calls; none: nobody.
+        calls: Vec<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Session {
+    /// Start a session; the first site may end it by its button.
+    Start {
+        /// Codes of its sites.
+        #[arg(required = true, num_args = 2..)]
+        codes: Vec<String>,
+    },
+    /// End a session.
+    Stop {
+        /// Its id.
+        id: String,
+    },
+    /// Sessions, newest first.
+    List,
+    /// One session.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Mute or open a site's microphone.
+    Mute {
+        /// The session's id.
+        id: String,
+        /// The site's code.
+        code: String,
+        /// Muted or not.
+        state: Switch,
+    },
+}
+
+#[derive(Subcommand)]
+enum Record {
+    /// Ended sessions.
+    List,
+    /// Copy a record's files.
+    Export {
+        /// The session's id.
+        id: String,
+        /// Where to; a folder with the session's id is made in it.
+        dir: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Switch {
+    /// Muted.
+    On,
+    /// Open.
+    Off,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Command::Verify { folder, trust } = &args.command {
+        return verify::run(folder, trust, args.json, args.lang);
+    }
+    let token_file = args.token_file.as_ref().context("--token-file FILE is needed (token.json of the centre)")?;
+    let api = Api::new(args.server.as_deref(), token_file, args.ca.as_deref())?;
+    let lang = args.lang;
+    let (answer, table) = match &args.command {
+        Command::Verify { .. } => return Ok(ExitCode::SUCCESS),
+        Command::Site(Site::List) | Command::Health => {
+            let sites = api.get("/api/sites")?;
+            let table = if let Command::Health = args.command {
+                show::health(&sites, lang)
+            } else {
+                show::sites(&sites, lang)
+            };
+            (sites, table)
+        }
+        Command::Site(Site::Show { code }) => {
+            let site = api.get(&format!("/api/sites/{code}"))?;
+            let table = show::one(&site);
+            (site, table)
+        }
+        Command::Site(Site::Enrol { code, name }) => {
+            if let Some(name) = name {
+                api.add_site(code, name)?;
+            }
+            let made = api.post(&format!("/api/sites/{code}/code"), &json!({}))?;
+            let text = made["code"].as_str().unwrap_or_default().to_owned();
+            (made, text)
+        }
+        Command::Site(Site::Calls { code, calls }) => {
+            let set = api.put(&format!("/api/sites/{code}/calls"), &json!(calls))?;
+            (set, calls.join(" "))
+        }
+        Command::Session(command) => session(&api, command, lang)?,
+        Command::Record(Record::List) => {
+            let records = api.get("/api/records")?;
+            let table = show::records(&records, lang);
+            (records, table)
+        }
+        Command::Record(Record::Export { id, dir }) => {
+            let files = api.export(id, dir)?;
+            let text = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join("\n");
+            (json!({ "files": files }), text)
+        }
+    };
+    if args.json {
+        println!("{answer}");
+    } else {
+        println!("{table}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn session(api: &Api, command: &Session, lang: Lang) -> anyhow::Result<(Value, String)> {
+    Ok(match command {
+        Session::Start { codes } => {
+            let session = api.post("/api/sessions", &json!({ "sites": codes }))?;
+            let id = session["id"].as_str().unwrap_or_default().to_owned();
+            (session, id)
+        }
+        Session::Stop { id } => {
+            let session = api.post(&format!("/api/sessions/{id}/stop"), &json!({}))?;
+            let table = show::session(&session, lang);
+            (session, table)
+        }
+        Session::List => {
+            let sessions = api.get("/api/sessions")?;
+            let table = show::sessions(&sessions, lang);
+            (sessions, table)
+        }
+        Session::Show { id } => {
+            let session = api.get(&format!("/api/sessions/{id}"))?;
+            let table = show::session(&session, lang);
+            (session, table)
+        }
+        Session::Mute { id, code, state } => {
+            let body = json!({ "site": code, "on": matches!(state, Switch::On) });
+            let session = api.post(&format!("/api/sessions/{id}/mute"), &body)?;
+            let table = show::session(&session, lang);
+            (session, table)
+        }
+    })
+}

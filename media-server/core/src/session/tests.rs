@@ -47,6 +47,9 @@ fn program() -> FromWorker {
 
 fn on_record() -> Session {
     let (mut session, _) = started();
+    for site in ["A", "B"] {
+        session.handle_event(1_050, &code(site), &Event::Joined { session: id() });
+    }
     session.handle_worker(1_100, FromWorker::Opened { port: 1 });
     session.handle_worker(1_900, program());
     session.handle_event(2_000, &code("A"), &recording(&session));
@@ -92,7 +95,7 @@ fn a_start_opens_the_worker_and_calls_online_sites_without_waiting_for_it() {
     let (_, acts) = started();
     assert_eq!(kinds(&acts), ["open", "join", "join"]);
     assert_eq!(acts[1..3], [Act::Join(code("A")), Act::Join(code("B"))]);
-    assert_eq!(notes(&acts), ["start"]);
+    assert_eq!(notes(&acts), ["session-started"]);
 }
 
 #[test]
@@ -183,7 +186,7 @@ fn only_the_caller_ends_by_button() {
     session.handle_event(6_000, &code("A"), &Event::EndRequested { session: id() });
     let acts = drain(&mut session);
     assert_eq!(kinds(&acts), ["leave", "leave", "leave", "close"]);
-    assert_eq!(notes(&acts), ["press", "stop"]);
+    assert_eq!(notes(&acts), ["press", "session-stopped"]);
     session.handle_worker(6_500, FromWorker::Closed { head: "00".into() });
     assert_eq!(kinds(&drain(&mut session)), ["seal"]);
     // The worker's process ends after that: nothing to restart.

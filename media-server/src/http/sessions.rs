@@ -1,0 +1,73 @@
+//! `/api/sessions`
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use bridgepoint_wire::{SessionId, SiteCode};
+use serde::Deserialize;
+
+use super::App;
+use super::access::Who;
+use super::error::ApiError;
+use crate::views::SessionJson;
+
+/// `GET /api/sessions`
+pub async fn list(State(app): State<App>) -> Json<Vec<SessionJson>> {
+    Json(app.hub.snapshot().sessions.clone())
+}
+
+/// `GET /api/sessions/{id}`
+pub async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<SessionJson>, ApiError> {
+    let snapshot = app.hub.snapshot();
+    let session = snapshot.sessions.iter().find(|session| session.id.as_str() == id);
+    session.cloned().map(Json).ok_or_else(|| ApiError::missing(format!("there is no session {id}")))
+}
+
+/// Body of a start.
+#[derive(Deserialize)]
+pub struct Start {
+    sites: Vec<SiteCode>,
+}
+
+/// `POST /api/sessions`
+pub async fn start(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Json(start): Json<Start>,
+) -> Result<(StatusCode, Json<SessionJson>), ApiError> {
+    let session = app.hub.call(move |hub| hub.start_session(&start.sites, who.by())).await??;
+    Ok((StatusCode::CREATED, Json(session)))
+}
+
+/// `POST /api/sessions/{id}/stop`
+pub async fn stop(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Path(id): Path<String>,
+) -> Result<Json<SessionJson>, ApiError> {
+    let id = session(&id)?;
+    Ok(Json(app.hub.call(move |hub| hub.stop(&id, &who.by())).await??))
+}
+
+/// Body of a mute.
+#[derive(Deserialize)]
+pub struct Mute {
+    site: SiteCode,
+    on: bool,
+}
+
+/// `POST /api/sessions/{id}/mute`
+pub async fn mute(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Path(id): Path<String>,
+    Json(mute): Json<Mute>,
+) -> Result<Json<SessionJson>, ApiError> {
+    let id = session(&id)?;
+    Ok(Json(app.hub.call(move |hub| hub.mute(&id, &mute.site, mute.on, &who.by())).await??))
+}
+
+/// A session's id in a path.
+pub fn session(text: &str) -> Result<SessionId, ApiError> {
+    text.parse().map_err(ApiError::bad)
+}

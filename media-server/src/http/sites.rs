@@ -1,0 +1,96 @@
+//! `/api/sites`
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use bridgepoint_wire::SiteCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::App;
+use super::access::Who;
+use super::error::ApiError;
+use crate::secret;
+use crate::views::SiteJson;
+
+/// The longest name of a site that fits a plate.
+const NAME: usize = 80;
+
+/// `GET /api/sites`
+pub async fn list(State(app): State<App>) -> Json<Vec<SiteJson>> {
+    Json(app.hub.snapshot().sites.clone())
+}
+
+/// `GET /api/sites/{code}`
+pub async fn show(State(app): State<App>, Path(code): Path<String>) -> Result<Json<SiteJson>, ApiError> {
+    let sites = app.hub.snapshot();
+    let site = sites.sites.iter().find(|site| site.code.as_str() == code);
+    site.cloned().map(Json).ok_or_else(|| ApiError::missing(format!("there is no site {code}")))
+}
+
+/// Body of a new site.
+#[derive(Deserialize)]
+pub struct New {
+    code: SiteCode,
+    name: String,
+}
+
+/// `POST /api/sites`
+pub async fn add(State(app): State<App>, Json(new): Json<New>) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let name: String = new.name.trim().nfc().collect();
+    if name.is_empty() || name.chars().count() > NAME || name.chars().any(char::is_control) {
+        return Err(ApiError::bad(format!("a site's name has 1 to {NAME} characters and no control characters")));
+    }
+    let answer = json!({ "code": new.code, "name": name });
+    app.hub.call(move |hub| hub.add_site(&new.code, &name)).await??;
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// `POST /api/sites/{code}/code`
+pub async fn make_code(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Path(code): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let site = site(&code)?;
+    let (code, expires_at_ms) = app.hub.call(move |hub| hub.make_code(&site, who.name())).await??;
+    Ok(Json(json!({ "code": code, "expires_at_ms": expires_at_ms })))
+}
+
+/// `PUT /api/sites/{code}/calls`
+pub async fn set_calls(
+    State(app): State<App>,
+    Path(code): Path<String>,
+    Json(calls): Json<Vec<SiteCode>>,
+) -> Result<Json<Value>, ApiError> {
+    let site = site(&code)?;
+    if calls.contains(&site) {
+        return Err(ApiError::bad("a site does not call itself"));
+    }
+    let answer = json!(calls);
+    app.hub.call(move |hub| hub.set_calls(&site, &calls)).await??;
+    Ok(Json(answer))
+}
+
+/// `POST /api/sites/{code}/whip`
+pub async fn open_whip(State(app): State<App>, Path(code): Path<String>) -> Result<Json<Value>, ApiError> {
+    let site = site(&code)?;
+    let token = secret::token().map_err(ApiError::internal)?;
+    let url = format!("{}whip/{site}", app.config.console());
+    let answer = json!({ "url": url, "token": token });
+    app.hub.call(move |hub| hub.set_whip(&site, Some(&token))).await??;
+    Ok(Json(answer))
+}
+
+/// `DELETE /api/sites/{code}/whip`
+pub async fn close_whip(State(app): State<App>, Path(code): Path<String>) -> Result<StatusCode, ApiError> {
+    let site = site(&code)?;
+    app.hub.call(move |hub| hub.set_whip(&site, None)).await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A site's code in a path.
+pub fn site(text: &str) -> Result<SiteCode, ApiError> {
+    text.parse().map_err(ApiError::bad)
+}
