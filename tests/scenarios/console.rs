@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use scenarios::browser::Browser;
+use scenarios::running::Running;
 use serde_json::{Value, json};
-use xtask::stack::{Plan, Stack};
-use xtask::{clips, sites};
+use xtask::stack::Stack;
 
 const SOON: Duration = Duration::from_secs(20);
 const START: Duration = Duration::from_secs(60);
@@ -253,18 +253,13 @@ fn open_the_record(browser: &Browser, codes: &[String], pictures: Option<&Path>)
 
 #[test]
 fn an_operator_runs_a_session_in_the_browser_and_plays_its_record() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let sites = sites::defaults(3)?;
-    let clips = clips::of_sites(&sites)?;
-    let codes: Vec<String> = sites.iter().map(|site| site.code.clone()).collect();
-    let mut stack = Stack::start(Plan { dir: folder.path().to_owned(), sites, clips, layout: None, spare: None })?;
-    stack.add_boxes(|_| ())?;
-    stack.wait_online(START)?;
+    let mut running = Running::start("console", 3)?;
+    let codes: Vec<String> = running.codes().into_iter().map(str::to_owned).collect();
     // For the README: a folder that gets a picture of each page.
     let pictures = std::env::var_os("BRIDGEPOINT_PICTURES").map(PathBuf::from);
 
     let browser = Browser::start()?;
-    log_in(&browser, &stack)?;
+    log_in(&browser, &running)?;
     see_boxes_live(&browser, &codes)?;
     switch_language(&browser)?;
     if let Some(folder) = &pictures {
@@ -278,12 +273,12 @@ fn an_operator_runs_a_session_in_the_browser_and_plays_its_record() -> Result<()
     let refused: Vec<String> = browser.log()?.into_iter().filter(|line| line.starts_with("SEVERE")).collect();
     assert_eq!(refused, Vec::<String>::new(), "the browser complains");
 
-    lose_the_server(&browser, &stack)?;
+    lose_the_server(&browser, &running)?;
     browser.click("#logout")?;
     assert_eq!(browser.text("h1")?, "Đăng nhập");
     let status = browser.run("return (await fetch('/api/sites')).status", &[])?;
     assert_eq!(status, 401, "a login that has ended opens nothing");
     browser.quit()?;
-    stack.end();
+    running.end();
     Ok(())
 }
