@@ -421,12 +421,7 @@ fn sound_chain(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64) -> Re
     // Silence stays digital silence.
     set_if_there(&convert, "dithering", "none");
     let resample = make("audioresample")?;
-    let caps = gst::Caps::builder("audio/x-raw")
-        .field("format", if cfg!(target_endian = "little") { "S16LE" } else { "S16BE" })
-        .field("rate", SOUND_RATE as i32)
-        .field("channels", 1)
-        .field("layout", "interleaved")
-        .build();
+    let caps = sound_caps();
     let sink = sink(&caps);
     receive(pipeline, shared, &sink, (Track::Sound, epoch), move |shared, sample| {
         let buffer = sample.buffer()?;
@@ -451,6 +446,16 @@ fn sound_chain(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64) -> Re
         Some(state)
     });
     Ok(vec![convert, resample, sink.upcast()])
+}
+
+/// 48 kHz mono, 16 bit.
+pub(crate) fn sound_caps() -> gst::Caps {
+    gst::Caps::builder("audio/x-raw")
+        .field("format", if cfg!(target_endian = "little") { "S16LE" } else { "S16BE" })
+        .field("rate", SOUND_RATE as i32)
+        .field("channels", 1)
+        .field("layout", "interleaved")
+        .build()
 }
 
 /// Where `pts` is in the file, ns; negative before its begin (a codec's priming).

@@ -4,26 +4,24 @@
 
 use std::time::Instant;
 
+pub mod child;
 pub mod clip;
+pub mod device;
 pub mod encode;
 mod error;
+pub mod jitter;
 pub mod pace;
 pub mod picture;
 mod pipeline;
+pub mod playout;
+mod returns;
+pub mod session;
 pub mod sound;
 pub mod timeline;
 
+pub use bridgepoint_link::Encoding;
 pub use error::MediaError;
 pub use picture::Picture;
-
-/// Which of a box's two encodings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Encoding {
-    /// The big one; recorded.
-    Main,
-    /// The small one, of the size of the tile that it is shown in.
-    Thumb,
-}
 
 /// What a camera with a microphone delivers.
 #[derive(Debug)]

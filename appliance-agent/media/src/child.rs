@@ -1,0 +1,360 @@
+//! The media child's main thread: what the control process asks, in order; one session at a time.
+//!
+//! Ends when the control process is gone, or when it is told to: then the files are closed, and the session can be gone
+//! on with by the next child.
+
+use std::collections::VecDeque;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as B64;
+use bridgepoint_link::Identity;
+use bridgepoint_wire::command::Join;
+use bridgepoint_wire::local::{FromMedia, MediaConfig, Reader, ToMedia, encode};
+use bridgepoint_wire::text::Text;
+
+use crate::MediaError;
+use crate::encode::Encoder;
+use crate::session::{Session, SessionEvent, SessionKeys, Source, Tell};
+
+/// Between two reports of the meters.
+const METERS_EVERY: Duration = Duration::from_secs(1);
+/// A camera that failed is tried again so often.
+const CAMERA_AGAIN: Duration = Duration::from_secs(2);
+/// Messages that may wait for a control process that does not read; then new ones are dropped.
+const UNREAD: usize = 1_024;
+/// A control process that does not read for this long is as good as gone.
+const WRITE_WITHIN: Duration = Duration::from_millis(500);
+
+/// What wakes the child.
+#[derive(Debug)]
+enum Input {
+    Asked(ToMedia),
+    Happened(SessionEvent),
+    /// The control process is gone, or this process was told to end.
+    Over,
+}
+
+/// Tells a child that runs to end; may be kept by a signal handler's thread.
+#[derive(Clone)]
+pub struct Stopper(Sender<Input>);
+
+impl Stopper {
+    /// Close the files and end.
+    pub fn stop(&self) {
+        // A child that has ended already needs no telling.
+        let _ = self.0.send(Input::Over);
+    }
+}
+
+/// A media child on its socket.
+pub struct Child {
+    inputs: Receiver<Input>,
+    tell: Tell,
+    say: SyncSender<FromMedia>,
+    writer: JoinHandle<()>,
+    state: State,
+    metered: Instant,
+    /// Orders that came while a session was being left.
+    postponed: VecDeque<Input>,
+}
+
+enum State {
+    /// Nothing is known yet.
+    New,
+    Idle(Box<Idle>),
+    Joined(Box<Joined>),
+}
+
+struct Idle {
+    config: MediaConfig,
+    encoder: Encoder,
+    /// Open already, so that a session begins at once. `None` when it could not be opened again.
+    source: Option<Source>,
+}
+
+struct Joined {
+    config: MediaConfig,
+    encoder: Encoder,
+    session: Session,
+    camera_again: Option<Instant>,
+}
+
+impl Child {
+    /// A child that speaks over `socket`.
+    ///
+    /// # Errors
+    /// The system's reason when the socket cannot be used.
+    pub fn new(socket: UnixStream) -> std::io::Result<(Self, Stopper)> {
+        let (to, inputs) = channel();
+        let reading = socket.try_clone()?;
+        let writing = socket;
+        writing.set_write_timeout(Some(WRITE_WITHIN))?;
+        thread::Builder::new().name("orders".into()).spawn({
+            let to = to.clone();
+            move || read(reading, &to)
+        })?;
+        let (say, said) = sync_channel(UNREAD);
+        let writer = thread::Builder::new().name("reports".into()).spawn({
+            let to = to.clone();
+            move || write(writing, &said, &to)
+        })?;
+        let tell: Tell = {
+            let to = std::sync::Mutex::new(to.clone());
+            Arc::new(move |event| {
+                let to = to.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                // Nobody listens any more only when this process ends.
+                let _ = to.send(Input::Happened(event));
+            })
+        };
+        Ok((Self { inputs, tell, say, writer, state: State::New, metered: Instant::now(), postponed: VecDeque::new() }, Stopper(to)))
+    }
+
+    /// Serves until the control process is gone or [`Stopper::stop`] was called.
+    ///
+    /// # Errors
+    /// [`MediaError`] when the configuration cannot work; it was reported before.
+    pub fn run(mut self) -> Result<(), MediaError> {
+        let outcome = loop {
+            let input = match self.postponed.pop_front() {
+                Some(input) => Ok(input),
+                None => self.inputs.recv_timeout(self.until_next()),
+            };
+            match input {
+                Ok(Input::Asked(message)) => {
+                    if let Err(error) = self.asked(message) {
+                        break Err(error);
+                    }
+                }
+                Ok(Input::Happened(event)) => self.happened(event),
+                Ok(Input::Over) | Err(RecvTimeoutError::Disconnected) => break Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.timers();
+        };
+        if let State::Joined(joined) = self.state {
+            joined.session.suspend();
+        }
+        // What was said is still written, as far as somebody reads.
+        drop((self.say, self.tell));
+        drop(self.inputs);
+        if self.writer.join().is_err() {
+            tracing::error!("the reporting thread panicked");
+        }
+        outcome
+    }
+
+    fn say(&self, message: FromMedia) {
+        if self.say.try_send(message).is_err() {
+            tracing::warn!("the control process does not read: a report was dropped");
+        }
+    }
+
+    fn until_next(&self) -> Duration {
+        match &self.state {
+            State::New | State::Idle(_) => Duration::from_secs(3_600),
+            State::Joined(_) => (self.metered + METERS_EVERY).saturating_duration_since(Instant::now()),
+        }
+    }
+
+    fn asked(&mut self, message: ToMedia) -> Result<(), MediaError> {
+        match message {
+            ToMedia::Configure(config) => self.configure(config)?,
+            ToMedia::Join { order, muted, session_key, session_cert } => {
+                self.join(order, muted, &session_key, session_cert);
+            }
+            ToMedia::Leave => self.leave(),
+            ToMedia::Mute(on) => {
+                if let State::Joined(joined) = &self.state {
+                    joined.session.set_muted(on);
+                }
+            }
+            // This build has no screen that could show it.
+            ToMedia::Tally(on) => tracing::info!(on, "tally"),
+        }
+        Ok(())
+    }
+
+    fn configure(&mut self, config: MediaConfig) -> Result<(), MediaError> {
+        if !matches!(self.state, State::New) {
+            tracing::warn!("configured twice: the first configuration stays");
+            return Ok(());
+        }
+        let records = Path::new(&config.records);
+        let opened = std::fs::create_dir_all(records)
+            .map_err(|e| MediaError::File { file: config.records.clone(), reason: e.to_string() })
+            .and_then(|()| Ok((Encoder::choose(&config.encoders, &config.preset)?, Source::open(&config.camera)?)));
+        match opened {
+            Ok((encoder, source)) => {
+                tracing::info!(encoder = encoder.name(), "ready");
+                self.state = State::Idle(Box::new(Idle { config, encoder, source: Some(source) }));
+                self.say(FromMedia::Ready);
+                Ok(())
+            }
+            Err(error) => {
+                let (text, details) = match &error {
+                    MediaError::File { file, reason } => (Text::DiskNotWritable, vec![file.clone(), reason.clone()]),
+                    other => other.text(),
+                };
+                self.say(FromMedia::Fatal { text: text.name().into(), details });
+                Err(error)
+            }
+        }
+    }
+
+    fn join(&mut self, order: Join, muted: bool, session_key: &str, statement: serde_json::Value) {
+        if let State::Joined(joined) = &self.state {
+            if *joined.session.id() == order.session {
+                return;
+            }
+            self.leave();
+        }
+        let State::Idle(idle) = std::mem::replace(&mut self.state, State::New) else {
+            tracing::error!("asked to join before it was configured");
+            return;
+        };
+        let Idle { config, encoder, source } = *idle;
+        match begin(&config, &encoder, source, order, muted, (session_key, statement), &self.tell) {
+            Ok(session) => {
+                self.metered = Instant::now();
+                self.state = State::Joined(Box::new(Joined { config, encoder, session, camera_again: None }));
+            }
+            Err((text, details)) => {
+                tracing::error!("cannot join: {text:?} {details:?}");
+                self.say(FromMedia::Fault { text: text.name().into(), details });
+                let source = reopen(&config);
+                self.state = State::Idle(Box::new(Idle { config, encoder, source }));
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        let State::Joined(joined) = std::mem::replace(&mut self.state, State::New) else { return };
+        let Joined { config, encoder, session, .. } = *joined;
+        let id = session.id().clone();
+        if let Err(error) = session.leave() {
+            let details = vec![config.records.clone(), error.to_string()];
+            self.say(FromMedia::Fault { text: Text::RecorderFailed.name().into(), details });
+        }
+        // Fragments that were written at the end are told before the end is.
+        while let Ok(input) = self.inputs.try_recv() {
+            match input {
+                Input::Happened(event) => self.happened(event),
+                order => self.postponed.push_back(order),
+            }
+        }
+        self.say(FromMedia::Left { session: id });
+        let source = reopen(&config);
+        self.state = State::Idle(Box::new(Idle { config, encoder, source }));
+    }
+
+    fn happened(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Say(message) => self.say(message),
+            SessionEvent::CameraFailed(error) => {
+                tracing::error!("{error}");
+                let (text, details) = error.text();
+                self.say(FromMedia::Fault { text: text.name().into(), details });
+                if let State::Joined(joined) = &mut self.state {
+                    joined.camera_again = Some(Instant::now() + CAMERA_AGAIN);
+                }
+            }
+        }
+    }
+
+    fn timers(&mut self) {
+        let State::Joined(joined) = &mut self.state else { return };
+        let now = Instant::now();
+        if joined.camera_again.is_some_and(|at| now >= at) {
+            let opened = Source::open(&joined.config.camera).and_then(|source| joined.session.set_source(source));
+            joined.camera_again = match opened {
+                Ok(()) => None,
+                Err(error) => {
+                    tracing::debug!("{error}");
+                    Some(now + CAMERA_AGAIN)
+                }
+            };
+        }
+        let since = now.saturating_duration_since(self.metered);
+        if since >= METERS_EVERY {
+            self.metered = now;
+            let meters = joined.session.meters(since);
+            self.say(meters);
+        }
+    }
+}
+
+/// Opens the camera for the next session. One that is away then is looked for when that session begins.
+fn reopen(config: &MediaConfig) -> Option<Source> {
+    Source::open(&config.camera).inspect_err(|error| tracing::warn!("{error}")).ok()
+}
+
+fn begin(
+    config: &MediaConfig,
+    encoder: &Encoder,
+    source: Option<Source>,
+    order: Join,
+    muted: bool,
+    (session_key, statement): (&str, serde_json::Value),
+    tell: &Tell,
+) -> Result<Session, (Text, Vec<String>)> {
+    let bytes = |name: &str, base64: &str| {
+        B64.decode(base64).map_err(|e| (Text::RecorderFailed, vec![name.to_owned(), e.to_string()]))
+    };
+    let keys = SessionKeys {
+        record: bytes("session key", session_key)?,
+        statement,
+        dtls: Identity { cert_der: bytes("DTLS certificate", &config.dtls_cert)?, key_der: bytes("DTLS key", &config.dtls_key)? },
+    };
+    let source = match source {
+        Some(source) => source,
+        None => Source::open(&config.camera).map_err(|error| error.text())?,
+    };
+    Session::start(config, order, muted, keys, encoder.clone(), source, Arc::clone(tell))
+        .map_err(|error| error.text(Path::new(&config.records)))
+}
+
+fn read(mut socket: UnixStream, to: &Sender<Input>) {
+    let mut frames = Reader::default();
+    let mut bytes = [0; 16 << 10];
+    loop {
+        match socket.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(n) => frames.push(&bytes[..n]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        }
+        loop {
+            match frames.next::<ToMedia>() {
+                Ok(Some(message)) => {
+                    if to.send(Input::Asked(message)).is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!("the control process said something unreadable: {error}");
+                    let _ = to.send(Input::Over);
+                    return;
+                }
+            }
+        }
+    }
+    let _ = to.send(Input::Over);
+}
+
+fn write(mut socket: UnixStream, said: &Receiver<FromMedia>, to: &Sender<Input>) {
+    for message in said {
+        if let Err(error) = socket.write_all(&encode(&message)) {
+            tracing::warn!("the control process does not listen any more: {error}");
+            let _ = to.send(Input::Over);
+            return;
+        }
+    }
+}

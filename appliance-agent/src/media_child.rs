@@ -1,0 +1,40 @@
+//! The media child's entry: connects to its control process and serves it until that is gone, or until SIGTERM.
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+
+use agent_media::child::{Child, Stopper};
+use nix::sys::signal::{SigSet, Signal};
+
+/// Runs the media child until its control process hangs up.
+pub fn run(socket: &Path) -> ExitCode {
+    match serve(socket) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The control process has been told already, as far as it listens: this is for the journal.
+            tracing::error!("media child: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(socket: &Path) -> anyhow::Result<()> {
+    // Before any thread starts: all inherit the mask, and the signals wait for the one thread that asks for them.
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    let (child, stopper) = Child::new(UnixStream::connect(socket)?)?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || end_on(&signals, &stopper))?;
+    child.run()?;
+    Ok(())
+}
+
+fn end_on(signals: &SigSet, stopper: &Stopper) {
+    match signals.wait() {
+        Ok(signal) => tracing::info!("{signal}: ends"),
+        Err(error) => tracing::error!("signals cannot be waited for: {error}"),
+    }
+    stopper.stop();
+}
