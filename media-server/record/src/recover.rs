@@ -41,6 +41,7 @@ pub fn recover(folder: &Path) -> Result<Recovered, RecordError> {
         return Err(RecordError::Unfit { path, why: "there is no journal".into() });
     }
     let mut file = disk.append(&path).map_err(RecordError::io(&path, "open"))?;
+    tidy(folder);
     let replay = Replay::read(folder)?;
     let Some(start) = replay.start.clone() else {
         return Err(RecordError::Unfit { path, why: "the journal is empty".into() });
@@ -72,6 +73,14 @@ pub fn recover(folder: &Path) -> Result<Recovered, RecordError> {
     Ok(Recovered { head: chain.head, already_closed: false, journal_cut, files: done })
 }
 
+/// Removes what a crash left of a file that was about to be replaced; the old one still stands.
+fn tidy(folder: &Path) {
+    for name in [session::FILE, crate::seal::FILE] {
+        // Mostly there is nothing to remove; where it cannot be, `verify` only mentions it.
+        let _ = std::fs::remove_file(folder.join(name).with_extension("new"));
+    }
+}
+
 /// A folder made ready for the next recorder.
 pub(crate) struct Reopened<F> {
     pub file: F,
@@ -92,6 +101,7 @@ pub(crate) fn reopen<D: Disk>(
 ) -> Result<Reopened<D::File>, RecordError> {
     let path = folder.join(journal::FILE);
     let unfit = |why: &str| RecordError::Unfit { path: path.clone(), why: why.into() };
+    tidy(folder);
     let replay = Replay::read(folder)?;
     if replay.ended {
         return Err(unfit("this record is closed"));
@@ -152,7 +162,9 @@ impl<'a, D: Disk> Repair<'a, D> {
             if let Some(index) = state.last_index {
                 self.reached(&state.stream, index);
             }
-            if !state.closed {
+            if state.failed {
+                self.cut_tail(&name, state.len)?;
+            } else if !state.closed {
                 ends.extend(self.end_of(&name, &state, None)?);
             }
         }
@@ -208,6 +220,18 @@ impl<'a, D: Disk> Repair<'a, D> {
         Ok(unknown)
     }
 
+    /// What a disk that refused had let through of a last fragment.
+    fn cut_tail(&mut self, name: &str, len: u64) -> Result<(), RecordError> {
+        let path = self.folder.join(name);
+        let on_disk = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        if on_disk > len {
+            let file = self.disk.append(&path).map_err(RecordError::io(&path, "open"))?;
+            self.disk.cut(&file, len).map_err(RecordError::io(&path, "cut"))?;
+            self.done.push(RecoveredFile { file: name.into(), found: 0, cut: on_disk - len, removed: false });
+        }
+        Ok(())
+    }
+
     fn adopt(&mut self, name: &str, stream: &Stream) -> Result<Option<FileEnd>, RecordError> {
         let path = self.folder.join(name);
         let whole = match replay::init_segment(&path)? {
@@ -229,6 +253,7 @@ impl<'a, D: Disk> Repair<'a, D> {
             starts_ms: opened.starts_ms,
             last_index: None,
             closed: false,
+            failed: false,
         };
         self.end_of(name, &state, Some(opened))
     }

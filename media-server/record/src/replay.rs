@@ -9,7 +9,7 @@ use mp4_atom::{Any, DecodeMaybe as _};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::body;
+use crate::body::{self, CloseWhy};
 use crate::boxes::{KeySample, Seek, VIDEO_TRACK};
 use crate::error::RecordError;
 use crate::journal::{self, Chain, Entry, Kind, sha256};
@@ -26,6 +26,8 @@ pub(crate) struct FileState {
     pub starts_ms: u64,
     pub last_index: Option<u64>,
     pub closed: bool,
+    /// Closed because the disk refused: something unfinished may stand behind it.
+    pub failed: bool,
 }
 
 /// What a journal says.
@@ -92,6 +94,7 @@ impl Replay {
                     starts_ms: opened.starts_ms,
                     last_index: None,
                     closed: false,
+                    failed: false,
                 };
                 self.files.insert(opened.file, state);
             }
@@ -106,6 +109,7 @@ impl Replay {
                 let state = self.files.get_mut(&closed.file).ok_or("the end of a file that was not opened")?;
                 state.len = closed.offset + closed.bytes;
                 state.closed = true;
+                state.failed = closed.why == CloseWhy::Failed;
             }
             Ok(Kind::End) => self.ended = true,
             Ok(Kind::Gap | Kind::Failed | Kind::Recovered | Kind::Head) | Err(()) => {}

@@ -79,9 +79,17 @@ pub(crate) struct Writer<D: Disk, E> {
     streams: BTreeMap<Stream, StreamState<D::File>>,
     /// Where each stream of an earlier recorder stood: next part, last fragment.
     before: BTreeMap<Stream, (u32, Option<u64>)>,
-    /// Files whose unfinished end could not be cut off yet.
-    uncut: Vec<OpenFile<D::File>>,
+    /// What the disk refused to clean up.
+    mess: Vec<Mess<D::File>>,
     events: E,
+}
+
+/// Something unfinished that no entry of the journal covers.
+enum Mess<F> {
+    /// A file's end.
+    Tail(OpenFile<F>),
+    /// A whole file.
+    File(PathBuf),
 }
 
 /// Whether a disk that has just refused is asked again.
@@ -117,7 +125,7 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
             last_head_ms: now.utc_ms,
             unsigned: false,
         };
-        Self { disk, folder, key, session, journal, streams: BTreeMap::new(), before, uncut: Vec::new(), events }
+        Self { disk, folder, key, session, journal, streams: BTreeMap::new(), before, mess: Vec::new(), events }
     }
 
     /// The first words of this recorder.
@@ -207,9 +215,15 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
             self.run(stream, now);
         }
         self.say_refused(now);
-        for open in std::mem::take(&mut self.uncut) {
-            let path = self.folder.join(&open.name);
-            self.disk.cut(&open.file, open.len).map_err(RecordError::io(&path, "cut"))?;
+        for mess in std::mem::take(&mut self.mess) {
+            let (path, cleaned) = match mess {
+                Mess::Tail(open) => (self.folder.join(&open.name), self.disk.cut(&open.file, open.len)),
+                Mess::File(path) => {
+                    let removed = self.disk.remove(&path);
+                    (path, removed)
+                }
+            };
+            cleaned.map_err(RecordError::io(path, "clean up"))?;
         }
         self.write_session()?;
         let end = body::End { session_sha256: sha256(&self.session.bytes()), why: body::EndWhy::Finished };
@@ -328,8 +342,9 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
         if let Err(error) = on_disk {
             // Nothing of it was announced: half a file helps nobody.
             if let Err(error) = self.disk.remove(&path) {
-                tracing::warn!(path = %path.display(), %error, "an unfinished file stays");
+                tracing::warn!(path = %path.display(), %error, "an unfinished file stays for now");
                 self.state(stream).next_part += 1;
+                self.mess.push(Mess::File(path));
             }
             return Err((name, error));
         }
@@ -391,7 +406,7 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
         self.entry(now.utc_ms, Kind::Closed, &entry, Some(RecordEvent::Closed { file: open.name.clone() }));
         if let Err(error) = self.disk.cut(&open.file, open.len) {
             self.failed(&open.name, format!("the unfinished end could not be cut off yet: {error}"), now);
-            self.uncut.push(open);
+            self.mess.push(Mess::Tail(open));
         }
     }
 

@@ -57,7 +57,7 @@ fn any_flipped_bit_in_any_file_is_named_with_its_file_and_second() {
             if name.ends_with(".mp4") {
                 let [finding] = report.findings.as_slice() else { panic!("{name} byte {at}: {report:#?}") };
                 // The bytes lie in the file about as the seconds do.
-                assert!((1..=4).contains(&finding.second), "{finding:?}");
+                assert!((1..=5).contains(&finding.second), "{finding:?}");
                 if at > len * 9 / 10 {
                     assert!(finding.second >= 4, "{at} of {len}: {finding:?}");
                 }
@@ -122,7 +122,8 @@ fn a_record_made_again_by_somebody_else_is_not_anchored_and_a_mixed_one_is_damag
     let forged = record();
     let trust = Some(genuine.pki.ca_pem.as_str());
     assert!(matches!(verify(&forged.folder, trust).unwrap().verdict, Verdict::NotAnchored { .. }));
-    for name in names(&genuine.folder).iter().filter(|name| !name.ends_with("mp4")) {
+    // The two sessions say the same of themselves: their session.json are equal.
+    for name in ["journal.jsonl", "seal.json"] {
         fs::copy(forged.folder.join(name), genuine.root.path().join("kept")).unwrap();
         fs::copy(genuine.folder.join(name), forged.folder.join(name)).unwrap();
         let report = verify(&forged.folder, trust).unwrap();
@@ -168,7 +169,7 @@ fn the_stream_that_was_silent_for_a_while_has_a_gap_and_no_damage() {
     assert_eq!(report.verdict, Verdict::Intact, "{report:#?}");
     let gaps: Vec<String> =
         report.gaps.iter().map(|g| format!("{} {}-{} {:?}", g.site.as_ref().unwrap(), g.from_ms, g.to_ms, g.why)).collect();
-    assert_eq!(gaps, ["16681 3000-6000 Left", "17611 3000-6000 NothingCame"]);
+    assert_eq!(gaps, ["16681 3500-6000 Left", "17611 3500-6000 NothingCame"]);
     let files: Vec<&str> = report.files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(files, ["site-16681.2.mp4", "site-16681.mp4", "site-17611.mp4"]);
 }

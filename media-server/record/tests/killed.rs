@@ -161,9 +161,9 @@ fn interrupted() -> (Case, Clip) {
         std::thread::sleep(Duration::from_millis(10));
     }
     std::fs::create_dir(&copy).unwrap();
-    for entry in std::fs::read_dir(&case.folder).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+    // The journal first: what it says is in the files already.
+    for name in ["journal.jsonl", "session.json", "program.mp4", "site-17611.mp4"] {
+        std::fs::copy(case.folder.join(name), copy.join(name)).unwrap();
     }
     recorder.finish().unwrap();
     (Case { folder: copy, ..case }, later(clip, 20))
@@ -186,7 +186,7 @@ fn the_next_recorder_goes_on_in_new_files_and_the_journal_names_the_gap() {
     for gap in &report.gaps {
         assert_eq!(gap.why, GapWhy::Restart, "{gap:?}");
         assert_eq!(gap.to_ms, 23_000);
-        assert!((8_000..=9_500).contains(&gap.from_ms), "{gap:?}");
+        assert!((4_000..=9_500).contains(&gap.from_ms), "{gap:?}");
     }
     assert!(events.lock().unwrap().contains(&RecordEvent::Opened { file: "program.2.mp4".into() }));
     plays(&case.folder);

@@ -3,6 +3,7 @@
 #[path = "../../../media-server/record/tests/common/mod.rs"]
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -10,8 +11,8 @@ use std::process::Command;
 use bridgepoint_record::{Role, Stream, Verdict, recover, verify};
 use common::{Case, case, clip, feed, pki, site};
 
-/// Exit status, judgement, (file, second) of each finding.
-type Judgement = (i32, String, Vec<(String, u64)>);
+/// Exit status, judgement, where something was found.
+type Judgement = (i32, String, BTreeSet<(String, u64)>);
 
 fn stand_alone(folder: &Path, trust: Option<&str>) -> Judgement {
     let root = tempfile::tempdir().unwrap();
@@ -65,7 +66,7 @@ fn on_records_that_nobody_touched() {
     for role in [Role::Centre, Role::Box] {
         let case = record(role);
         assert_eq!(both(&case.folder, Some(&case.pki.ca_pem), "trusted").0, 0);
-        assert_eq!(both(&case.folder, None, "no trust"), (3, "not-anchored".into(), vec![]));
+        assert_eq!(both(&case.folder, None, "no trust"), (3, "not-anchored".into(), BTreeSet::new()));
         assert_eq!(both(&case.folder, Some(&pki().ca_pem), "other trust").1, "not-anchored");
     }
     let case = record(Role::Centre);
