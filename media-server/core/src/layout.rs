@@ -153,7 +153,10 @@ mod tests {
                 }
             }
         }
-        assert_eq!([1, 2, 4, 6, 9].map(|n| tile_size(n, CANVAS)), [size(1280, 720), size(640, 360), size(640, 360), size(426, 240), size(426, 240)]);
+        assert_eq!(
+            [1, 2, 4, 6, 9].map(|n| tile_size(n, CANVAS)),
+            [size(1280, 720), size(640, 360), size(640, 360), size(426, 240), size(426, 240)]
+        );
         assert_eq!(grid(2, CANVAS)[1].rect, Rect { x: 640, y: 180, width: 640, height: 360 });
         assert_eq!(grid(9, CANVAS)[8].rect, Rect { x: 854, y: 480, width: 426, height: 240 });
     }

@@ -43,8 +43,8 @@ mod voice;
 
 pub use audio::{AudioMixer, BLOCK, Block, DecodeFailed, Mix, SoundDecoder, VoiceStats};
 pub use composer::{Composer, Presence};
-pub use layout::{Rect, Size, Tile, grid, tile_size};
-pub use mixer::{Mixer, MixerConfig, Output};
+pub use layout::{CANVAS, MOST_TILES, Rect, Size, Tile, grid, tile_size};
+pub use mixer::{FRAME_TICKS, Mixer, MixerConfig, Output};
 pub use picture::{Frame, Picture, PlaneRef, Planes};
 pub use playout::Playout;
 pub use text::{FontError, Fonts};

@@ -1,11 +1,17 @@
 //! Keeps a sum of voices below full scale without clipping.
 
+use crate::audio::BLOCK;
+
 /// Where it begins to act: −1 dBFS.
 const CEILING: f32 = 0.891;
-/// The gain comes back with this share per sample: about 150 ms.
-const RELEASE: f32 = 1.0 / 7_200.0;
+/// The gain is a line from one place to the next of these: 5 ms.
+const SPAN: usize = 240;
+const SPANS: usize = BLOCK / SPAN;
+/// The gain comes back by this share per span: about 150 ms.
+const RELEASE: f32 = SPAN as f32 / 7_200.0;
 
-/// Takes the gain back at once where a peak would exceed the ceiling, and lets it come back slowly.
+/// Takes the gain back ahead of each peak of the block (it knows all of it, so this costs no delay), and lets it come
+/// back slowly. Within 5 ms the gain is a straight line, so the wave keeps its form.
 #[derive(Debug, Clone)]
 pub struct Limiter {
     gain: f32,
@@ -19,15 +25,26 @@ impl Default for Limiter {
 
 impl Limiter {
     /// Makes 16-bit samples of a block. Nothing that goes in, not even NaN, comes out above the ceiling.
-    pub fn limit(&mut self, sum: &[f32], out: &mut [i16]) {
-        for (sample, out) in sum.iter().zip(out) {
-            let sample = if sample.is_finite() { *sample } else { 0.0 };
-            self.gain += (1.0 - self.gain) * RELEASE;
-            if sample.abs() * self.gain > CEILING {
-                self.gain = CEILING / sample.abs();
-            }
-            *out = (sample * self.gain * 32_767.0).round() as i16;
+    pub fn limit(&mut self, sum: &[f32; BLOCK], out: &mut [i16; BLOCK]) {
+        let mut most = [1.0_f32; SPANS];
+        for (most, span) in most.iter_mut().zip(sum.chunks(SPAN)) {
+            let peak =
+                span.iter().filter(|sample| sample.is_finite()).fold(CEILING, |peak, sample| peak.max(sample.abs()));
+            *most = CEILING / peak;
         }
+        // Only a peak in the first 5 ms, out of nothing, makes a step.
+        let mut begin = self.gain.min(most[0]);
+        for (n, (span, out)) in sum.chunks(SPAN).zip(out.chunks_mut(SPAN)).enumerate() {
+            let next = most.get(n + 1).copied().unwrap_or(1.0);
+            let end = (begin + (1.0 - begin) * RELEASE).min(most[n]).min(next);
+            for (n, (sample, out)) in span.iter().zip(out).enumerate() {
+                let gain = begin + (end - begin) * n as f32 / SPAN as f32;
+                let sample = if sample.is_finite() { *sample } else { 0.0 };
+                *out = (sample * gain * 32_767.0).round() as i16;
+            }
+            begin = end;
+        }
+        self.gain = begin;
     }
 }
 
@@ -37,19 +54,25 @@ mod tests {
 
     #[test]
     fn nine_shouting_voices_never_clip_and_one_quiet_voice_is_untouched() {
-        let shout: Vec<f32> = (0..9_600).map(|n| 9.0 * (n as f32 * 0.05).sin()).collect();
-        let mut out = vec![0; 9_600];
         let mut limiter = Limiter::default();
-        limiter.limit(&shout, &mut out);
-        assert!(out.iter().all(|s| s.unsigned_abs() <= 29_200));
-        assert!(out.iter().any(|s| s.unsigned_abs() > 28_000));
-        // Not a square wave: the tops are not flat.
-        assert!(out.windows(8).filter(|w| w.iter().all(|s| *s == w[0])).count() < 10);
-        let quiet: Vec<f32> = (0..960).map(|n| 0.5 * (n as f32 * 0.05).sin()).collect();
-        let mut out = vec![0; 960];
+        let mut all = Vec::new();
+        for block in 0..10 {
+            let shout = std::array::from_fn(|n| 9.0 * ((block * BLOCK + n) as f32 * 0.05).sin());
+            let mut out = [0; BLOCK];
+            limiter.limit(&shout, &mut out);
+            all.extend(out);
+        }
+        assert!(all.iter().all(|s| s.unsigned_abs() <= 29_200));
+        assert!(all.iter().any(|s| s.unsigned_abs() > 28_000));
+        // Not a square wave: after the first block the tops are not flat.
+        assert!(!all[BLOCK..].windows(8).any(|w| w.iter().all(|s| *s == w[0])));
+        let quiet: [f32; BLOCK] = std::array::from_fn(|n| 0.5 * (n as f32 * 0.05).sin());
+        let mut out = [0; BLOCK];
         Limiter::default().limit(&quiet, &mut out);
-        assert!(out.iter().zip(&quiet).all(|(o, q)| (*o as f32 - q * 32_767.0).abs() <= 1.0));
-        Limiter::default().limit(&[f32::NAN, f32::INFINITY], &mut out);
-        assert_eq!(out[..2], [0, 0]);
+        assert!(out.iter().zip(&quiet).all(|(o, q)| (f32::from(*o) - q * 32_767.0).abs() <= 1.0));
+        let mut broken = quiet;
+        broken[..3].copy_from_slice(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]);
+        Limiter::default().limit(&broken, &mut out);
+        assert_eq!(out[..3], [0; 3]);
     }
 }

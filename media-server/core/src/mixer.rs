@@ -70,8 +70,9 @@ impl Mixer {
 
     /// Who takes part, in the grid's order. Those that stay go on without a break.
     pub fn set_sites(&mut self, sites: &[Site]) {
-        let (stay, gone): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.sites).into_iter().partition(|(code, _)| sites.iter().any(|site| site.code == *code));
+        let (stay, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.sites)
+            .into_iter()
+            .partition(|(code, _)| sites.iter().any(|site| site.code == *code));
         self.sites = stay;
         for (code, _) in gone {
             self.audio.remove_site(&code);

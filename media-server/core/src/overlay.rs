@@ -77,7 +77,8 @@ impl Paint {
             return;
         }
         let pixel = &mut self.pixels[y * self.at.width + x];
-        for (have, new) in pixel.iter_mut().zip([f32::from(colour[0]), f32::from(colour[1]), f32::from(colour[2]), 1.0]) {
+        for (have, new) in pixel.iter_mut().zip([f32::from(colour[0]), f32::from(colour[1]), f32::from(colour[2]), 1.0])
+        {
             *have = *have * (1.0 - alpha) + new * alpha;
         }
     }
@@ -119,7 +120,11 @@ impl Paint {
                     let step = if index == 0 { 1 } else { 2 };
                     let mut sum = [0.0_f32; 2];
                     for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
-                        let (px, py) = if index == 0 { (x, y) } else { ((x * step + dx).min(width - 1), (y * step + dy).min(self.at.height - 1)) };
+                        let (px, py) = if index == 0 {
+                            (x, y)
+                        } else {
+                            ((x * step + dx).min(width - 1), (y * step + dy).min(self.at.height - 1))
+                        };
                         let pixel = self.pixels[py * width + px];
                         sum[0] += pixel[3] / 4.0;
                         sum[1] += pixel[index] / 4.0;

@@ -61,7 +61,11 @@ fn struck_microphone(paint: &mut Paint, left: f32, side: f32) {
     let (cx, cy) = at(0.5, 0.45);
     paint.shape(WHITE, 1.0, segment(at(0.5, 0.28), at(0.5, 0.46), side * 0.11));
     // The holder: the lower half of a ring, and the foot.
-    paint.shape(WHITE, 1.0, move |x, y| if y < cy { 1.0 } else { ((x - cx).hypot(y - cy) - side * 0.2).abs() - stroke });
+    paint.shape(
+        WHITE,
+        1.0,
+        move |x, y| if y < cy { 1.0 } else { ((x - cx).hypot(y - cy) - side * 0.2).abs() - stroke },
+    );
     paint.shape(WHITE, 1.0, segment(at(0.5, 0.66), at(0.5, 0.8), stroke));
     paint.shape(WHITE, 1.0, segment(at(0.36, 0.82), at(0.64, 0.82), stroke));
     paint.shape(RED, 1.0, segment(at(0.2, 0.2), at(0.8, 0.84), stroke * 1.4));
@@ -80,7 +84,10 @@ mod tests {
             (Rect { x: 640, y: 360, width: 640, height: 360 }, 28),
             (Rect { x: 426, y: 480, width: 426, height: 240 }, 18),
         ] {
-            for name in ["Tri Lễ", "Uỷ ban nhân dân xã Tri Lễ, huyện Quế Phong, tỉnh Nghệ An, nước Cộng hoà xã hội chủ nghĩa Việt Nam"] {
+            for name in [
+                "Tri Lễ",
+                "Uỷ ban nhân dân xã Tri Lễ, huyện Quế Phong, tỉnh Nghệ An, nước Cộng hoà xã hội chủ nghĩa Việt Nam",
+            ] {
                 for muted in [false, true] {
                     let rect = name_plate(&fonts, name, muted, tile).rect();
                     assert_eq!(rect.cut(tile), rect);

@@ -27,6 +27,8 @@ const EVERY: Micros = Micros::from_millis(100);
 pub const FRAME: Micros = Micros::from_millis(40);
 /// After this long of nothing but hopelessly late arrivals the site's clock is taken to have moved.
 const NEW_CLOCK_AFTER: Micros = Micros::from_millis(500);
+/// Within this time of the last sound, the sound alone decides that.
+const HEARD: Micros = Micros::from_millis(1_000);
 
 /// A site's *transit* is arrival minus media time: link, encoder and the offset of its clock in one number. The
 /// mapping is `program time = media time + delay()`, where the delay follows the transit of nearly all that arrives:
@@ -40,6 +42,8 @@ pub struct Playout {
     delay: Option<Micros>,
     evaluated: Option<Micros>,
     hopeless_since: Option<Micros>,
+    /// When sound came last.
+    heard: Option<Micros>,
 }
 
 /// Transit of what arrived within the window.
@@ -65,12 +69,16 @@ impl Playout {
     /// A picture captured at `media` can be shown from `arrived` on.
     pub fn handle_picture(&mut self, media: Micros, arrived: Micros) {
         self.phase.turn(media);
-        self.handle_arrival(media, arrived);
+        // Pictures that are hopelessly late beside sound that is not are those of a decoder without a CPU: no new clock.
+        if self.heard.is_none_or(|at| arrived - at > HEARD) {
+            self.handle_arrival(media, arrived);
+        }
         self.pictures.push(arrived, (arrived - media).0);
     }
 
     /// A packet of sound whose first sample was captured at `media` can be decoded from `arrived` on.
     pub fn handle_sound(&mut self, media: Micros, arrived: Micros) {
+        self.heard = Some(arrived);
         self.handle_arrival(media, arrived);
         self.sound.push(arrived, (arrived - media).0);
     }
@@ -97,12 +105,15 @@ impl Playout {
         let wanted = needed.clamp(least, most);
         let walk = (now - before).0.clamp(0, 1_000_000) * WALK_PER_SECOND / 1_000_000;
         let up = self.phase.at_or_after(wanted).min(most);
-        let down = self.phase.at_or_after(wanted + SPARE.0).min(most);
+        let down = self.phase.at_or_after((needed + SPARE.0).clamp(least, most)).min(most);
         self.delay = Some(Micros(match delay.0 {
             _ if delay.0 > most => most,
             _ if delay.0 < needed.min(most) => up,
             delay if delay > down => (delay - walk).max(down),
             delay if delay < up => (delay + walk).min(up),
+            // Between the two, a phase that is known has no place but these.
+            delay if self.phase.known() && delay - up > SPARE.0 => (delay + walk).min(down),
+            delay if self.phase.known() => (delay - walk).max(up),
             delay => delay,
         }));
     }
@@ -158,10 +169,14 @@ impl Phase {
         self.sin += (angle.sin() - self.sin) * 0.1;
     }
 
+    fn known(&self) -> bool {
+        self.cos.hypot(self.sin) > 0.9
+    }
+
     /// The least delay from `wanted` on that puts the source's frames onto the program's grid. Sources of other
     /// frame rates have no phase: `wanted` itself.
     fn at_or_after(&self, wanted: i64) -> i64 {
-        if self.cos.hypot(self.sin) < 0.9 {
+        if !self.known() {
             return wanted;
         }
         let phase = (self.sin.atan2(self.cos) / TAU * FRAME.0 as f64).round() as i64;
@@ -221,6 +236,18 @@ mod tests {
     fn a_delay_of_more_than_300_ms_is_never_waited_for() {
         let delays = play(10, 0, |n| if n % 10 == 0 { 900 } else { 40 });
         assert!(delays.iter().skip(25).all(|delay| *delay <= 330), "{delays:?}");
+    }
+
+    #[test]
+    fn pictures_without_a_cpu_do_not_take_the_sound_with_them() {
+        let mut playout = Playout::new();
+        for n in 0..1_000 {
+            let media = Micros::from_millis(20 * n);
+            playout.handle_sound(media, media + Micros::from_millis(25));
+            playout.handle_picture(media - Micros::from_millis(2_000), media + Micros::from_millis(25));
+            playout.handle_tick(media);
+            assert!(playout.delay().unwrap() <= Micros::from_millis(325), "{n}");
+        }
     }
 
     #[test]

@@ -84,7 +84,8 @@ impl Fonts {
         mask.cover.resize(mask.width * rows, 0);
         let ascent = scaled.ascent();
         for (id, x) in glyphs {
-            let Some(outline) = font.outline_glyph(id.with_scale_and_position(PxScale::from(height), point(x, ascent))) else {
+            let Some(outline) = font.outline_glyph(id.with_scale_and_position(PxScale::from(height), point(x, ascent)))
+            else {
                 continue;
             };
             let bounds = outline.px_bounds();
@@ -171,7 +172,11 @@ pub(crate) mod tests {
         // Where Noto Sans has the letters, ê and its tilde stand above the x-height: rows that "Le" leaves empty
         // right of the L hold ink in "Lễ".
         let ink = |mask: &Mask, rows: std::ops::Range<usize>, from: usize| -> u32 {
-            mask.rows().skip(rows.start).take(rows.len()).map(|row| row[from..].iter().map(|c| u32::from(*c)).sum::<u32>()).sum()
+            mask.rows()
+                .skip(rows.start)
+                .take(rows.len())
+                .map(|row| row[from..].iter().map(|c| u32::from(*c)).sum::<u32>())
+                .sum()
         };
         let right_of_l = fonts.width(Face::Bold, 24.0, "Tri L").ceil() as usize;
         let above_e = 3..9;
@@ -188,7 +193,8 @@ pub(crate) mod tests {
     #[test]
     fn every_vietnamese_letter_has_a_glyph_of_its_own() {
         let fonts = fonts();
-        for letter in "ăâđêôơưĂÂĐÊÔƠƯàảãáạằẳẵắặầẩẫấậèẻẽéẹềểễếệìỉĩíịòỏõóọồổỗốộờởỡớợùủũúụừửữứựỳỷỹýỵ".chars() {
+        for letter in "ăâđêôơưĂÂĐÊÔƠƯàảãáạằẳẵắặầẩẫấậèẻẽéẹềểễếệìỉĩíịòỏõóọồổỗốộờởỡớợùủũúụừửữứựỳỷỹýỵ".chars()
+        {
             for face in [Face::Regular, Face::Bold] {
                 assert_ne!(fonts.face(face).glyph_id(letter), GlyphId(0), "{letter}");
             }

@@ -157,7 +157,10 @@ impl Voice {
         }
         // Something is missing before this packet.
         let gap = (ticks - end).min(until - end);
-        if ticks - end == length && self.made_up < LONGEST_CONCEALED && self.decoder.recover(&data, length as usize, &mut self.fresh).is_ok() {
+        if ticks - end == length
+            && self.made_up < LONGEST_CONCEALED
+            && self.decoder.recover(&data, length as usize, &mut self.fresh).is_ok()
+        {
             self.stats.recovered += 1;
             self.waiting.insert(ticks, data);
             self.fresh.truncate(length as usize);

@@ -24,8 +24,8 @@ pub(crate) struct Chain {
 
 impl Chain {
     /// `given` are the caps of what will be pushed, `wanted` those of what shall come out.
-    pub(crate) fn start(element: gst::Element, given: &gst::Caps, wanted: &gst::Caps) -> Result<Self, MediaError> {
-        let failed = |reason: String| MediaError::NotStarted { element: kind(&element), reason };
+    pub(crate) fn start(element: &gst::Element, given: &gst::Caps, wanted: &gst::Caps) -> Result<Self, MediaError> {
+        let failed = |reason: String| MediaError::NotStarted { element: kind(element), reason };
         let pad = |name: &str| element.static_pad(name).ok_or_else(|| failed(format!("no pad {name}")));
         let (sink, src) = (pad("sink")?, pad("src")?);
 

@@ -16,8 +16,9 @@ use server_core::{Picture, PlaneRef, Planes, Size};
 use crate::MediaError;
 use crate::chain::{self, Chain};
 
-/// Access units that wait for the decoder: more than a second. When it is full, all until the next key frame are left out.
-const MOST_WAITING: usize = 32;
+/// Access units that wait for the decoder. What would come out after more than half a second is worth nothing: when it
+/// is full, all until the next key frame are left out.
+const MOST_WAITING: usize = 16;
 /// A wish for a key frame is repeated after this many units that could not be used: half a second.
 const ASK_AGAIN: u32 = 12;
 
@@ -134,12 +135,14 @@ impl Decoder {
         let element = chain::first_of(&["avdec_h264", "openh264dec"])?;
         // One thread: more would hold frames back, one per thread. Errors are not hidden: we begin anew and ask for a
         // key frame instead of showing what is left.
-        for (name, value) in [("max-threads", "1"), ("output-corrupt", "false"), ("max-errors", "0"), ("qos", "false")] {
+        for (name, value) in [("max-threads", "1"), ("output-corrupt", "false"), ("max-errors", "0"), ("qos", "false")]
+        {
             chain::set(&element, name, value);
         }
-        let given = gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au").build();
+        let given =
+            gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au").build();
         let wanted = gst::Caps::builder("video/x-raw").build();
-        Ok(Self { chain: Chain::start(element, &given, &wanted)?, format: None })
+        Ok(Self { chain: Chain::start(&element, &given, &wanted)?, format: None })
     }
 
     /// Decodes one access unit; `out` gets its picture and ticks.
@@ -169,12 +172,13 @@ impl Decoder {
         if self.format.as_ref().is_none_or(|(have, _)| *have != caps) {
             let info = gst_video::VideoInfo::from_caps(&caps).map_err(|_| unusable("an unknown format"))?;
             if info.format() != gst_video::VideoFormat::I420 {
-                return Err(unusable(&info.format().to_str()));
+                return Err(unusable(info.format().to_str()));
             }
             self.format = Some((caps, info));
         }
         let (_, info) = self.format.as_ref().ok_or_else(|| unusable("an unknown format"))?;
-        let frame = gst_video::VideoFrame::from_buffer_readable(buffer, info).map_err(|_| unusable("unreadable memory"))?;
+        let frame =
+            gst_video::VideoFrame::from_buffer_readable(buffer, info).map_err(|_| unusable("unreadable memory"))?;
         Picture::new(Arc::new(Mapped { frame })).ok_or_else(|| unusable("planes that are too short"))
     }
 }

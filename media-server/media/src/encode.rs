@@ -19,6 +19,9 @@ use crate::chain::{self, Chain};
 
 /// Frames that wait for the encoder. A burst after a stall fits (see `server_core::tick`); beyond, the new one is dropped.
 const MOST_WAITING: usize = 64;
+/// When more wait than this, all of them become the newest: a picture that stands still costs the encoder a third, so
+/// it catches up, and the program's time stamps have no gap.
+const HURRY: usize = 8;
 /// A key frame at least every 2 s: who joins late and who seeks find one soon.
 const KEY_EVERY: u32 = 50;
 
@@ -92,10 +95,19 @@ fn run(
     events: &mut impl FnMut(EncoderEvent),
 ) {
     let mut encoder = Some(encoder);
-    while let Ok((picture, ticks)) = frames.recv() {
+    let mut waiting = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            let Ok(next) = frames.recv() else { return };
+            waiting.push_back(next);
+        }
+        waiting.extend(frames.try_iter());
+        hurry(&mut waiting);
+        let Some((picture, ticks)) = waiting.pop_front() else { continue };
         let result = match encoder.take().map_or_else(|| Encoder::new(order), Ok) {
             Ok(mut ready) => {
-                let result = ready.encode(picture, ticks, key.swap(false, Ordering::Relaxed), |unit| events(EncoderEvent::Unit(unit)));
+                let key = key.swap(false, Ordering::Relaxed);
+                let result = ready.encode(picture, ticks, key, |unit| events(EncoderEvent::Unit(unit)));
                 if result.is_ok() {
                     encoder = Some(ready);
                 }
@@ -105,6 +117,17 @@ fn run(
         };
         if let Err(error) = result {
             events(EncoderEvent::Failed(error));
+        }
+    }
+}
+
+fn hurry(waiting: &mut VecDeque<(Picture, u64)>) {
+    if waiting.len() <= HURRY {
+        return;
+    }
+    if let Some((newest, _)) = waiting.back().cloned() {
+        for (picture, _) in waiting {
+            *picture = newest.clone();
         }
     }
 }
@@ -124,7 +147,8 @@ impl Encoder {
     /// [`MediaError::Missing`], [`MediaError::NotStarted`].
     pub fn new(order: VideoOrder) -> Result<Self, MediaError> {
         let element = chain::first_of(&["x264enc", "openh264enc"])?;
-        let mut wanted = gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au");
+        let mut wanted =
+            gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au");
         if chain::kind(&element) == "x264enc" {
             wanted = wanted.field("profile", "main");
             for (name, value) in [
@@ -136,39 +160,55 @@ impl Encoder {
                 ("aud", "false"),
                 ("byte-stream", "true"),
                 ("vbv-buf-capacity", "600"),
+                // A flash in one tile is no cut: key frames come when asked for and every 2 s.
+                ("option-string", "scenecut=0"),
             ] {
                 chain::set(&element, name, value);
             }
             chain::set(&element, "bitrate", &order.kbps.to_string());
             chain::set(&element, "key-int-max", &KEY_EVERY.to_string());
         } else {
-            for (name, value) in
-                [("complexity", "low"), ("rate-control", "bitrate"), ("multi-thread", "1"), ("usage-type", "camera"), ("enable-frame-skip", "false")]
-            {
+            for (name, value) in [
+                ("complexity", "low"),
+                ("rate-control", "bitrate"),
+                ("multi-thread", "1"),
+                ("usage-type", "camera"),
+                ("enable-frame-skip", "false"),
+            ] {
                 chain::set(&element, name, value);
             }
             chain::set(&element, "bitrate", &(order.kbps * 1_000).to_string());
             chain::set(&element, "gop-size", &KEY_EVERY.to_string());
         }
-        let given = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, order.width.into(), order.height.into())
-            .fps(gst::Fraction::new(order.fps.into(), 1))
-            .colorimetry(&gst_video::VideoColorimetry::new(
-                gst_video::VideoColorRange::Range16_235,
-                gst_video::VideoColorMatrix::Bt709,
-                gst_video::VideoTransferFunction::Bt709,
-                gst_video::VideoColorPrimaries::Bt709,
-            ))
-            .build()
-            .and_then(|info| info.to_caps())
-            .map_err(|error| MediaError::NotStarted { element: chain::kind(&element), reason: error.to_string() })?;
-        Ok(Self { chain: Chain::start(element, &given, &wanted.build())?, order, inside: VecDeque::new() })
+        let given =
+            gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, order.width.into(), order.height.into())
+                .fps(gst::Fraction::new(order.fps.into(), 1))
+                .colorimetry(&gst_video::VideoColorimetry::new(
+                    gst_video::VideoColorRange::Range16_235,
+                    gst_video::VideoColorMatrix::Bt709,
+                    gst_video::VideoTransferFunction::Bt709,
+                    gst_video::VideoColorPrimaries::Bt709,
+                ))
+                .build()
+                .and_then(|info| info.to_caps())
+                .map_err(|error| MediaError::NotStarted {
+                    element: chain::kind(&element),
+                    reason: error.to_string(),
+                })?;
+        Ok(Self { chain: Chain::start(&element, &given, &wanted.build())?, order, inside: VecDeque::new() })
     }
 
     /// Encodes one frame; `out` gets its access unit.
     ///
     /// # Errors
     /// [`MediaError::Failed`], [`MediaError::Format`]: this encoder is of no more use.
-    pub fn encode(&mut self, picture: Picture, ticks: u64, key: bool, mut out: impl FnMut(AccessUnit)) -> Result<(), MediaError> {
+    pub fn encode(
+        &mut self,
+        picture: Picture,
+        ticks: u64,
+        key: bool,
+        mut out: impl FnMut(AccessUnit),
+    ) -> Result<(), MediaError> {
         if key {
             self.chain.ask(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
         }
@@ -219,5 +259,23 @@ struct Canvas(Picture);
 impl AsRef<[u8]> for Canvas {
     fn as_ref(&self) -> &[u8] {
         self.0.whole().map(|whole| whole.data).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use server_core::{Frame, Size};
+
+    #[test]
+    fn encoder_that_is_far_behind_gets_the_newest_picture_for_every_time_stamp() {
+        let picture = |width| Picture::from(Arc::new(Frame::black(Size { width, height: 2 })));
+        let mut waiting: VecDeque<_> = (1..=HURRY).map(|n| (picture(2 * n), n as u64)).collect();
+        hurry(&mut waiting);
+        assert_eq!(waiting[0].0.size().width, 2, "not far enough");
+        waiting.push_back((picture(100), 9));
+        hurry(&mut waiting);
+        assert!(waiting.iter().all(|(picture, _)| picture.size().width == 100));
+        assert!(waiting.iter().map(|(_, ticks)| *ticks).eq(1..=9));
     }
 }

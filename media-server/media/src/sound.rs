@@ -37,12 +37,13 @@ impl OpusEnc {
             Use::Program => (opus::Application::Audio, 64),
             Use::MixMinus => (opus::Application::Voip, 48),
         };
-        let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, application).map_err(refused)?;
-        encoder.set_bitrate(opus::Bitrate::Bits(kbps * 1_000)).map_err(refused)?;
-        encoder.set_complexity(5).map_err(refused)?;
-        encoder.set_inband_fec(true).map_err(refused)?;
-        encoder.set_packet_loss_perc(5).map_err(refused)?;
-        let lookahead = encoder.get_lookahead().map_err(refused)?.unsigned_abs().into();
+        let mut encoder =
+            opus::Encoder::new(48_000, opus::Channels::Mono, application).map_err(|error| refused(&error))?;
+        encoder.set_bitrate(opus::Bitrate::Bits(kbps * 1_000)).map_err(|error| refused(&error))?;
+        encoder.set_complexity(5).map_err(|error| refused(&error))?;
+        encoder.set_inband_fec(true).map_err(|error| refused(&error))?;
+        encoder.set_packet_loss_perc(5).map_err(|error| refused(&error))?;
+        let lookahead = encoder.get_lookahead().map_err(|error| refused(&error))?.unsigned_abs().into();
         Ok(Self { encoder, lookahead, room: vec![0; LONGEST] })
     }
 
@@ -52,8 +53,12 @@ impl OpusEnc {
     /// # Errors
     /// [`MediaError::Opus`].
     pub fn encode(&mut self, ticks: u64, block: &Block) -> Result<OpusPacket, MediaError> {
-        let length = self.encoder.encode(block, &mut self.room).map_err(refused)?;
-        Ok(OpusPacket { ticks: ticks.saturating_sub(self.lookahead), data: self.room[..length].into(), level: level(block) })
+        let length = self.encoder.encode(block, &mut self.room).map_err(|error| refused(&error))?;
+        Ok(OpusPacket {
+            ticks: ticks.saturating_sub(self.lookahead),
+            data: self.room[..length].into(),
+            level: level(block),
+        })
     }
 
     /// Samples by which decoded sound is later than what was encoded.
@@ -81,7 +86,7 @@ impl OpusDec {
     /// # Errors
     /// [`MediaError::Opus`].
     pub fn new() -> Result<Self, MediaError> {
-        let decoder = opus::Decoder::new(48_000, opus::Channels::Mono).map_err(refused)?;
+        let decoder = opus::Decoder::new(48_000, opus::Channels::Mono).map_err(|error| refused(&error))?;
         Ok(Self { decoder, room: vec![0.0; LONGEST_SAMPLES] })
     }
 }
@@ -110,6 +115,6 @@ impl SoundDecoder for OpusDec {
     }
 }
 
-fn refused(error: opus::Error) -> MediaError {
+fn refused(error: &opus::Error) -> MediaError {
     MediaError::Opus { reason: error.to_string() }
 }
