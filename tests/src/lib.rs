@@ -1,5 +1,6 @@
 //! End-to-end scenarios over real processes.
 
 pub mod browser;
+pub mod https;
 pub mod measure;
 pub mod running;

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -12,6 +12,9 @@ use xtask::sites;
 use xtask::stack::{Plan, Stack, site};
 use xtask::summary::ServerStatus;
 use xtask::workspace::target;
+
+use crate::https;
+use crate::measure::{Part, colour};
 
 /// A long press.
 pub const LONG_PRESS_MS: u32 = 1_700;
@@ -88,6 +91,33 @@ impl Running {
         waited.with_context(|| format!("logs: {}", self.stack.log("*")))
     }
 
+    /// Lets time pass while recording; everything must stay alive.
+    pub fn record_for(&self, time: Duration) -> Result<()> {
+        let until = Instant::now() + time;
+        self.wait("time to pass", time + Duration::from_secs(5), || Ok(Instant::now() >= until))
+    }
+
+    /// The newest events that the centre has stored.
+    pub fn events(&self) -> Result<Vec<Value>> {
+        let events = self.api("/api/events?limit=200")?;
+        events.as_array().cloned().with_context(|| format!("events: {events}"))
+    }
+
+    /// What the API answers to a GET, with the operator's token.
+    pub fn api(&self, path: &str) -> Result<Value> {
+        let centre = self.stack.centre();
+        let pem = fs::read(&centre.trust)?;
+        let token: Value = serde_json::from_slice(&fs::read(&centre.token_file)?)?;
+        let token = token["token"].as_str().context("no token")?;
+        let url = format!("{}{}", centre.url.trim_end_matches('/'), path);
+        https::get(&pem, token, &url)
+    }
+
+    /// Ends everything without a session.
+    pub fn end_all(mut self) {
+        self.stack.end();
+    }
+
     /// Ends the session, then everything; the record must be intact. Returns its folder.
     pub fn finish(mut self) -> Result<PathBuf> {
         self.stack.end_session(Duration::from_secs(30))?;
@@ -100,8 +130,25 @@ impl Running {
 }
 
 /// The entries of a session's journal.
-pub fn journal(archive: &std::path::Path) -> Result<Vec<Value>> {
+pub fn journal(archive: &Path) -> Result<Vec<Value>> {
     let file = archive.join("journal.jsonl");
     let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
     text.lines().map(|line| serde_json::from_str(line).context("a line of the journal")).collect()
+}
+
+/// Where in the program a site's colour is, at that second.
+pub fn tile_of(program: &Path, marks: Marks, at_s: f64) -> Result<Part> {
+    let wanted = [16, 8, 0].map(|shift| (marks.colour >> shift) as u8);
+    let mut best: Option<(u32, Part)> = None;
+    for (x, y) in [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5), (0.25, 0.5), (0.0, 0.25), (0.5, 0.25)] {
+        let tile = Part { x, y, w: 0.5, h: 0.5 };
+        let seen = colour(program, Part::PLAIN.within(tile), at_s)?;
+        let far = seen.iter().zip(wanted).map(|(a, b)| u32::from(a.abs_diff(b))).sum::<u32>();
+        if best.is_none_or(|(least, _)| far < least) {
+            best = Some((far, tile));
+        }
+    }
+    let (far, tile) = best.context("no tile")?;
+    ensure!(far < 60, "no tile of {} has the colour {:06x}: {far} off", program.display(), marks.colour);
+    Ok(tile)
 }

@@ -89,24 +89,21 @@ impl Stack {
     pub fn add_boxes(&mut self, mut told: impl FnMut(&Site)) -> Result<()> {
         let decode = self.plan.sites.len() <= DECODING_BOXES;
         // All sites first: one can only be called when it is known.
-        for site in &self.plan.sites {
-            self.centre.register(&self.programs, site)?;
-        }
-        for (site, clip) in self.plan.sites.iter().zip(&self.plan.clips) {
+        let enrol = |site: &Site| self.centre.enrol(&self.programs, site);
+        let codes = self.plan.sites.iter().map(enrol).collect::<Result<Vec<String>>>()?;
+        for ((site, clip), code) in self.plan.sites.iter().zip(&self.plan.clips).zip(&codes) {
             let others: Vec<&str> =
                 self.plan.sites.iter().map(|other| other.code.as_str()).filter(|code| *code != site.code).collect();
             self.centre.set_calls(&self.programs, &site.code, &others)?;
             let at_box = AtBox::prepare(&self.plan.dir, &self.sockets, &self.centre, site, clip, decode)?;
-            let code = self.centre.code_for(&self.programs, &site.code)?;
-            at_box.keep(&self.programs, &self.supervisor, &code)?;
+            at_box.keep(&self.programs, &self.supervisor, code)?;
             self.boxes.push(at_box);
             told(site);
         }
         if let Some(site) = &self.plan.spare {
-            self.centre.register(&self.programs, site)?;
+            let code = self.centre.enrol(&self.programs, site)?;
             let clip = self.plan.clips.first().context("a stack has a site")?;
             let spare = AtBox::prepare(&self.plan.dir, &self.sockets, &self.centre, site, clip, false)?;
-            let code = self.centre.code_for(&self.programs, &site.code)?;
             spare.enrol(&self.programs, &code)?;
             self.spare = Some(spare);
         }

@@ -120,19 +120,15 @@ impl Centre {
         serde_json::from_str(&text).with_context(|| format!("bpctl {} printed: {text}", args.join(" ")))
     }
 
-    pub(super) fn register(&self, programs: &Programs, site: &Site) -> Result<()> {
-        self.bpctl(programs, &["site", "add", &site.code, "--name", &site.name]).map(drop)
+    /// Adds a site (if it is new) and gives a one-time code for its box.
+    pub(super) fn enrol(&self, programs: &Programs, site: &Site) -> Result<String> {
+        let answer = self.bpctl(programs, &["site", "enrol", "--", &site.code, &site.name])?;
+        let code = answer["code"].as_str().with_context(|| format!("no code in {answer}"))?;
+        Ok(code.to_owned())
     }
 
     pub(super) fn set_calls(&self, programs: &Programs, code: &str, calls: &[&str]) -> Result<()> {
-        self.bpctl(programs, &["site", "calls", code, &calls.join(",")]).map(drop)
-    }
-
-    /// A new one-time code.
-    pub(super) fn code_for(&self, programs: &Programs, site: &str) -> Result<String> {
-        let answer = self.bpctl(programs, &["site", "enrol", site])?;
-        let code = answer["code"].as_str().with_context(|| format!("no code in {answer}"))?;
-        Ok(code.to_owned())
+        self.bpctl(programs, &[&["site", "calls", "--", code], calls].concat()).map(drop)
     }
 }
 
