@@ -124,7 +124,8 @@ impl Mixer {
         self.frames.poll_timeout().min(self.blocks.poll_timeout())
     }
 
-    /// What is due at `now`; call it until `None`.
+    /// What is due at `now`; call it until `None` with the same `now`, which was read before the inputs that had arrived
+    /// by then were handled.
     pub fn poll(&mut self, now: Micros) -> Option<Output> {
         // The earlier one first: after a stall picture and sound come interleaved as they would have.
         if self.frames.poll_timeout() <= self.blocks.poll_timeout()

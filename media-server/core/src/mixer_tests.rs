@@ -219,6 +219,33 @@ fn program_has_every_tick_once_whatever_the_ticks_thread_goes_through() {
 }
 
 #[test]
+fn tick_thread_that_sleeps_for_a_second_loses_no_sound() {
+    let mut noise = Noise(11);
+    let events = arrivals(CALM, 12.0, &mut noise);
+    let mut mixer = mixer();
+    let (mut events, mut blocks, mut frames) = (events.into_iter().peekable(), 0, 0);
+    // Awake every 5 ms, but for one second in the middle.
+    for step in (0..1_000).chain(1_200..2_200) {
+        let now = Micros::from_millis(100_000 + step * 5);
+        while let Some((arrived, event)) = events.next_if(|(at, _)| *at <= now) {
+            match event {
+                Event::Picture(ticks, luma) => mixer.handle_picture(&code("a"), ticks, picture(luma), arrived),
+                Event::Sound(packet) => mixer.handle_packet(&code("a"), packet, arrived),
+            }
+        }
+        while let Some(output) = mixer.poll(now) {
+            match output {
+                Output::Frame { .. } => frames += 1,
+                Output::Sound(_) => blocks += 1,
+            }
+        }
+    }
+    let stats = mixer.site_stats(&code("a")).unwrap().1;
+    assert_eq!((stats.late, stats.concealed, stats.broken), (0, 0, 0));
+    assert_eq!((blocks, frames, mixer.skipped()), (549, 275, (0, 0)));
+}
+
+#[test]
 fn site_that_stalls_stops_nobody_and_comes_back_in_sync() {
     let mut noise = Noise(5);
     let gone = |at: Micros| (Micros::from_millis(110_000)..Micros::from_millis(116_000)).contains(&at);

@@ -13,8 +13,8 @@ const HISTORY: i64 = 19_200;
 const LONGEST_CONCEALED: i64 = 4_800;
 /// Farther than this from what was decoded, the place is new: no use in making up all that is between.
 const FAR: i64 = 9_600;
-/// Packets that wait: one second of 20 ms. The oldest goes.
-const MOST_WAITING: usize = 50;
+/// Packets that wait: 3 s of 20 ms, more than a ticker makes up for after a stall. The oldest goes.
+const MOST_WAITING: usize = 150;
 /// A change of the delay below this (1 ms) waits until it is worth it.
 const LEAST_SLIP: i64 = 48;
 /// Length of the blend from one reading place to another: 10 ms.

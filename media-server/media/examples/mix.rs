@@ -104,6 +104,8 @@ fn tick_thread(
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => break,
         };
+        // First the clock, then all that has arrived, then what was due at that instant.
+        let at = now();
         while let Some((arrived, input)) = next.take() {
             match input {
                 Input::Picture(code, ticks, picture) => mixer.handle_picture(&code, ticks, picture, arrived),
@@ -111,7 +113,7 @@ fn tick_thread(
             }
             next = received.try_recv().ok();
         }
-        while let Some(output) = mixer.poll(now()) {
+        while let Some(output) = mixer.poll(at) {
             match output {
                 Output::Frame { ticks, picture } => {
                     let plane = picture.plane(0);
@@ -125,8 +127,8 @@ fn tick_thread(
                 Output::Sound(mix) => {
                     let peak = mix.shared.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0) > 3_000;
                     if peak && !loud {
-                        let at = mix.shared.iter().position(|sample| sample.unsigned_abs() > 3_000).unwrap_or(0);
-                        beeps.push((mix.ticks as f64 + at as f64) / 48.0);
+                        let n = mix.shared.iter().position(|sample| sample.unsigned_abs() > 3_000).unwrap_or(0);
+                        beeps.push((mix.ticks as f64 + n as f64) / 48.0);
                     }
                     loud = peak;
                     // One goes to everybody and into the record, the others each to its site.
