@@ -124,6 +124,11 @@ impl Supervisor {
         self.state = State::Over;
     }
 
+    /// The child is configured and can be told to join.
+    pub const fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready { .. })
+    }
+
     /// A word for health reports.
     pub const fn word(&self, in_session: bool) -> &'static str {
         match self.state {

@@ -186,6 +186,26 @@ texts! {
         vi: ["ĐANG GHI HÌNH", "", ""],
         en: ["ON RECORD", "", ""]
     }
+    /// {0} configuration file.
+    NotEnrolled {
+        vi: ["Thiết bị chưa được đăng ký ({0}).", "Trung tâm chưa biết thiết bị này.", "Chạy lại với --code và mã đăng ký do trung tâm cấp."],
+        en: ["The box is not enrolled ({0}).", "The centre does not know this box yet.", "Start it again with --code and the enrolment code that the centre gave."]
+    }
+    /// {0} configuration file.
+    AlreadyEnrolled {
+        vi: ["Thiết bị đã được đăng ký ({0}).", "Mã đăng ký không được dùng đến.", "Để đăng ký lại, trước hết xoá thư mục identity trong data_dir."],
+        en: ["The box is enrolled already ({0}).", "The code was not used.", "To enrol again, first remove the folder identity in data_dir."]
+    }
+    /// {0} folder, {1} reason.
+    IdentityUnusable {
+        vi: ["Không dùng được danh tính trong {0} ({1}).", "Thiết bị không thể chứng minh mình là ai với trung tâm.", "Khôi phục thư mục này, hoặc xoá nó và đăng ký lại."],
+        en: ["The identity in {0} cannot be used ({1}).", "The box cannot prove to the centre who it is.", "Restore this folder, or remove it and enrol again."]
+    }
+    /// {0} folder, {1} reason.
+    StoreUnusable {
+        vi: ["Không mở được kho dữ liệu {0} ({1}).", "Thiết bị không thể giữ sự kiện và lệnh an toàn, nên không khởi động.", "Xem có chương trình thứ hai đang chạy không; nếu không, gọi bộ phận vận hành."],
+        en: ["The store {0} cannot be opened ({1}).", "The box cannot keep events and commands safely, so it does not start.", "See whether a second program is running; if not, call the operators."]
+    }
 }
 
 impl Text {

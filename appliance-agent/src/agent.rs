@@ -1,0 +1,396 @@
+//! The control process: carries what happens to the cores, and carries out what they decide.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_core::clock::ServerClock;
+use agent_core::gate::{CommandGate, ReportLimit};
+use agent_core::health::HealthSchedule;
+use agent_core::outbox::Outbox;
+use agent_core::session::{Action, Running, Session};
+use agent_core::supervise::Supervisor;
+use agent_core::twin::TwinGate;
+use agent_core::{Millis, earlier};
+use bridgepoint_panel::{Press, lamps};
+use bridgepoint_wire::event::Event;
+use bridgepoint_wire::health::{Health, LinkHealth};
+use bridgepoint_wire::panel::Lamps;
+use bridgepoint_wire::presence::Online;
+use bridgepoint_wire::text::Text;
+use bridgepoint_wire::{Envelope, SiteCode, Topic};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::ending::Ending;
+use crate::health::Gauges;
+use crate::identity::{self, Identity};
+use crate::media::{Life, MediaEvent, Nursery};
+use crate::media_keys::MediaKeys;
+use crate::mqtt::{self, Centre, Connection, FromCentre};
+use crate::status::{Status, StatusFile};
+use crate::store::{Left, Store};
+use crate::uplink::Uplink;
+use crate::{panel, random, wall_ms};
+
+mod downlink;
+mod media;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How often the mark of a running session is renewed.
+const TOUCH_MS: u64 = 30_000;
+/// How long a session's files may take to close when the program is asked to end.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// All that the control process is.
+struct Agent {
+    config: Config,
+    identity: Identity,
+    store: Store,
+    keys: MediaKeys,
+    boot: String,
+    started: Instant,
+
+    session: Session,
+    commands: CommandGate,
+    reports: ReportLimit,
+    twin: TwinGate,
+    outbox: Outbox,
+    /// Events that the disk did not take; they are sent all the same, while this program lives.
+    unsaved: std::collections::BTreeMap<u64, Vec<u8>>,
+    server_clock: ServerClock,
+    health: HealthSchedule,
+    supervisor: Supervisor,
+
+    uplink: Uplink,
+    nursery: Nursery,
+    life: Option<Life>,
+    lamps: watch::Sender<Lamps>,
+    gauges: Gauges,
+    status_file: StatusFile,
+    status: Status,
+    /// Figures of the media child; gone with it.
+    meters: Meters,
+    /// The running session as the store knows it.
+    kept: Option<Running>,
+    touch_at: Millis,
+    /// Why there is no connection, as it was said last.
+    down_said: Option<mqtt::Fault>,
+    /// The last fault of the media child, said once.
+    last_fault: Option<(String, Vec<String>)>,
+    /// The child has been ready once: what is wrong from now on passes.
+    proven: bool,
+}
+
+/// What the media child measured last.
+#[derive(Debug, Default)]
+struct Meters {
+    encoder_fps: Option<f32>,
+    mic_dbfs: Option<f32>,
+    link: Option<LinkHealth>,
+}
+
+/// What the outside brings.
+struct Inputs {
+    centre: mpsc::Receiver<FromCentre>,
+    media: mpsc::Receiver<MediaEvent>,
+    presses: mpsc::Receiver<Press>,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// An [`Ending`] when the box cannot work at all.
+pub async fn run(config: Config, identity: Identity) -> Result<(), Ending> {
+    let store_dir = config.data_dir.join("store");
+    let store_bad = |e: &dyn std::fmt::Display| Ending::world(Text::StoreUnusable, [&store_dir.display(), e]);
+    let (store, left) = Store::open(&store_dir, &identity.appliance).map_err(|e| store_bad(&e))?;
+    let runtime_bad =
+        |e: &dyn std::fmt::Display| Ending::world(Text::DiskNotWritable, [&config.runtime_dir.display(), e]);
+    let (nursery, media) = Nursery::open(&config.runtime_dir).map_err(|e| runtime_bad(&e))?;
+    let terminate = signal(SignalKind::terminate()).map_err(|e| runtime_bad(&e))?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(|e| runtime_bad(&e))?;
+
+    let (connection, centre) = connect(&identity, left.boot)?;
+    let (lamps, shown) = watch::channel(Lamps::default());
+    let (pressed, presses) = mpsc::channel(8);
+    tokio::spawn(panel::serve(config.panel.clone(), shown, pressed));
+
+    let mut agent = Agent::new(config, identity, store, left, nursery, lamps)?;
+    let inputs = Inputs { centre, media, presses, terminate, interrupt };
+    let ended = agent.live(inputs).await;
+    agent.uplink.say_lost();
+    connection.end().await;
+    agent.status_file.remove();
+    agent.nursery.close();
+    ended
+}
+
+fn connect(identity: &Identity, boot: u32) -> Result<(Connection, mpsc::Receiver<FromCentre>), Ending> {
+    let tls = identity::tls(identity.ca_pem.as_bytes(), identity.cert_pem.as_bytes(), identity.key_pem.as_bytes())
+        .map_err(|e| Ending::world(Text::IdentityUnusable, [&identity.appliance, &e]))?;
+    let centre = Centre {
+        broker: identity.broker.clone(),
+        client: identity.appliance.to_string(),
+        tls: Arc::new(tls),
+        filter: Topic::down_filter(&identity.appliance),
+    };
+    let appliance = identity.appliance.clone();
+    Ok(Connection::start(centre, move |n| Some(Uplink::will(&appliance, boot, n))))
+}
+
+impl Agent {
+    fn new(
+        config: Config,
+        identity: Identity,
+        store: Store,
+        left: Left,
+        nursery: Nursery,
+        lamps: watch::Sender<Lamps>,
+    ) -> Result<Self, Ending> {
+        let before = left.running.as_ref().map(|running| running.join.session.clone());
+        let keys = MediaKeys::open(&config.data_dir, before.as_ref())
+            .map_err(|e| Ending::world(Text::DiskNotWritable, [&config.data_dir.display(), &e]))?;
+        let resumed = left.running.clone().filter(|running| keys.are_of(&running.join.session));
+        let twin = TwinGate::new(left.twin);
+        let site = twin.good().map_or_else(|| identity.site.clone(), |twin| twin.site.clone());
+        let mut session = Session::new(site.clone(), resumed.clone());
+        if let Some(twin) = twin.good() {
+            session.handle_twin(twin.site.clone(), twin.calls.clone());
+        }
+        let status = Status {
+            pid: std::process::id(),
+            media_pid: None,
+            appliance: identity.appliance.clone(),
+            site,
+            session: None,
+            on_record: false,
+            muted: false,
+            clip_started_at_ms: None,
+            program_shown_at_ms: None,
+            link_up: false,
+        };
+        let boot: String = random::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let (first, next) = left.events;
+        let now = Millis(0);
+        let mut agent = Self {
+            boot: format!("{}-{boot}", left.boot),
+            started: Instant::now(),
+            session,
+            commands: CommandGate::new(left.high),
+            reports: ReportLimit::new(),
+            twin,
+            outbox: Outbox::new(first, next),
+            unsaved: std::collections::BTreeMap::new(),
+            server_clock: ServerClock::default(),
+            health: HealthSchedule::new(now),
+            supervisor: Supervisor::new(now),
+            uplink: Uplink::new(identity.appliance.clone(), left.boot),
+            nursery,
+            life: None,
+            lamps,
+            gauges: Gauges::new(&config.records_dir, config.board.thermal.as_deref()),
+            status_file: StatusFile::new(&config.runtime_dir),
+            status,
+            meters: Meters::default(),
+            kept: left.running,
+            touch_at: now,
+            down_said: None,
+            last_fault: None,
+            proven: false,
+            config,
+            identity,
+            store,
+            keys,
+        };
+        agent.say(Event::Started { version: VERSION.into() });
+        match (before, resumed) {
+            (Some(session), None) => agent.say(Event::Left { session }),
+            (Some(session), Some(_)) => tracing::info!(%session, "back in the session"),
+            (None, _) => {}
+        }
+        Ok(agent)
+    }
+
+    fn now(&self) -> Millis {
+        Millis(self.started.elapsed().as_millis() as u64)
+    }
+
+    /// The one loop: waits for the next input or the next wish of a core, hands it over, carries out what follows.
+    async fn live(&mut self, mut inputs: Inputs) -> Result<(), Ending> {
+        let mut connection = 0;
+        loop {
+            self.settle();
+            let wake = self.started + Duration::from_millis(self.poll_timeout().0);
+            tokio::select! {
+                event = inputs.centre.recv() => {
+                    // The connection's task ends only after us.
+                    let Some(event) = event else { return Ok(()) };
+                    self.handle_centre(event, &mut connection);
+                }
+                Some(event) = inputs.media.recv() => self.handle_media(event)?,
+                Some(press) = inputs.presses.recv() => {
+                    tracing::info!(?press, "button");
+                    let now = self.now();
+                    self.session.handle_press(now, press);
+                }
+                () = tokio::time::sleep_until(wake) => self.handle_timeout(),
+                _ = inputs.terminate.recv() => break,
+                _ = inputs.interrupt.recv() => break,
+            }
+        }
+        self.close_media(&mut inputs.media).await;
+        Ok(())
+    }
+
+    fn poll_timeout(&self) -> Millis {
+        let wishes = [
+            self.session.poll_timeout(),
+            self.outbox.poll_timeout(),
+            self.supervisor.poll_timeout(),
+            self.kept.is_some().then_some(self.touch_at),
+        ];
+        let health = Some(self.health.poll_timeout());
+        wishes.into_iter().fold(health, earlier).unwrap_or_default()
+    }
+
+    fn handle_timeout(&mut self) {
+        let now = self.now();
+        self.session.handle_timeout(now);
+        self.outbox.handle_timeout(now);
+        if let Some(care) = self.supervisor.handle_timeout(now) {
+            self.care(care);
+        }
+        if self.health.handle_timeout(now) {
+            self.report_health();
+        }
+        if self.kept.is_some() && now >= self.touch_at {
+            self.keys.touch();
+            self.touch_at = now.after(TOUCH_MS);
+        }
+    }
+
+    /// Carries out what the cores want, and shows what has changed to whom it concerns.
+    fn settle(&mut self) {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Say(event) => self.say(event),
+                Action::ReportHealth => self.report_health(),
+                Action::Join => self.tell_join(),
+                Action::Leave => self.tell_leave(),
+                Action::Mute(on) => self.tell(bridgepoint_wire::local::ToMedia::Mute(on)),
+                Action::Tally(on) => self.tell(bridgepoint_wire::local::ToMedia::Tally(on)),
+            }
+        }
+        self.keep_running();
+        self.send_events();
+        let (showing, refused) = self.session.showing();
+        self.lamps.send_if_modified(|shown| {
+            let wanted = lamps(showing, refused);
+            let changed = *shown != wanted;
+            *shown = wanted;
+            changed
+        });
+        self.uplink.say_online(self.online());
+        self.show_status();
+    }
+
+    fn online(&self) -> Online {
+        let running = self.session.running();
+        Online {
+            site: self.site().clone(),
+            version: VERSION.into(),
+            boot: self.boot.clone(),
+            dtls_fingerprint: self.keys.fingerprint(),
+            session: running.map(|running| running.join.session.clone()),
+            muted: running.is_some_and(|running| running.muted),
+            twin: self.twin.good().map_or(0, |twin| twin.version),
+        }
+    }
+
+    fn site(&self) -> &SiteCode {
+        self.twin.good().map_or(&self.identity.site, |twin| &twin.site)
+    }
+
+    fn show_status(&mut self) {
+        let running = self.session.running();
+        self.status.session = running.map(|running| running.join.session.clone());
+        self.status.on_record = running.is_some_and(|running| running.on_record);
+        self.status.muted = running.is_some_and(|running| running.muted);
+        self.status.media_pid = self.life.as_ref().map(|life| life.pid);
+        self.status.site = self.site().clone();
+        self.status_file.show(&self.status);
+    }
+
+    /// Stores the running session when it has changed, so that a killed agent comes back into it.
+    fn keep_running(&mut self) {
+        let running = self.session.running();
+        if running == self.kept.as_ref() {
+            return;
+        }
+        if let Err(error) = self.store.put_running(running) {
+            tracing::error!(%error, "the running session could not be stored");
+        }
+        self.kept = running.cloned();
+        if self.kept.is_none() {
+            self.keys.forget_session();
+        }
+    }
+
+    /// An event goes to the disk first, then to the centre as often as it takes.
+    fn say(&mut self, event: Event) {
+        let Some(seq) = self.outbox.number() else {
+            tracing::error!(?event, "the outbox is full: this event is lost");
+            return;
+        };
+        tracing::info!(seq, ?event, "event");
+        let envelope = Envelope::new(seq, wall_ms(), event).to_bytes();
+        if let Err(error) = self.store.put_event(seq, &envelope) {
+            tracing::error!(%error, seq, "an event could not be stored");
+            self.unsaved.insert(seq, envelope);
+        }
+        self.outbox.handle_stored(seq);
+    }
+
+    fn send_events(&mut self) {
+        while let Some(seq) = self.outbox.poll_send() {
+            let stored = match self.store.event(seq) {
+                Ok(stored) => stored.or_else(|| self.unsaved.get(&seq).cloned()),
+                Err(error) => {
+                    tracing::error!(%error, seq, "an event could not be read");
+                    None
+                }
+            };
+            // A number without an event would stop the outbox for ever: the server is told that it is void.
+            let envelope = stored.unwrap_or_else(|| {
+                let void = Event::Fault { text: Text::StoreUnusable.name().into(), details: vec![seq.to_string()] };
+                Envelope::new(seq, wall_ms(), void).to_bytes()
+            });
+            if !self.uplink.say_event(&self.identity, envelope) {
+                // The line takes nothing more now; the next look comes with its next message or the next timeout.
+                return;
+            }
+            let now = self.now();
+            self.outbox.handle_sent(now, seq);
+        }
+    }
+
+    fn report_health(&mut self) {
+        let now = self.now();
+        let mut health = Health {
+            uptime_s: now.0 / 1_000,
+            encoder_fps: self.meters.encoder_fps,
+            mic_dbfs: self.meters.mic_dbfs,
+            link: self.meters.link.clone(),
+            clock_offset_ms: self.server_clock.offset_ms(),
+            version: VERSION.into(),
+            media: self.supervisor.word(self.session.running().is_some()).into(),
+            ..Health::default()
+        };
+        self.gauges.read(self.life.as_ref().map(|life| life.pid), &mut health);
+        self.uplink.say_health(health);
+    }
+}

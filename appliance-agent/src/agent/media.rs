@@ -1,0 +1,216 @@
+//! The media child's side of the agent: what it is told, what it says, and what its end means.
+
+use agent_core::supervise::Care;
+use bridgepoint_wire::event::Event;
+use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, ToMedia};
+use bridgepoint_wire::text::{Lang, Text};
+use tokio::sync::mpsc;
+
+use super::{Agent, CLOSING, Meters};
+use crate::dice;
+use crate::ending::Ending;
+use crate::media::MediaEvent;
+
+impl Agent {
+    pub(super) fn care(&mut self, care: Care) {
+        match care {
+            Care::Start => match self.nursery.start() {
+                Ok(life) => {
+                    tracing::info!(pid = life.pid, "media child started");
+                    self.life = Some(life);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the media child could not be started");
+                    let now = self.now();
+                    self.supervisor.handle_exit(now, &error.to_string(), dice());
+                }
+            },
+            Care::Kill { reason } => {
+                tracing::warn!(reason, "the media child is killed");
+                if let Some(life) = &self.life {
+                    life.kill();
+                }
+            }
+        }
+    }
+
+    /// A child that takes no more messages hangs: it is killed, and its successor is told everything anew.
+    pub(super) fn tell(&mut self, message: ToMedia) {
+        if let Some(life) = &self.life
+            && life.tell(message).is_err()
+        {
+            tracing::warn!("the media child takes no more messages");
+            life.kill();
+        }
+    }
+
+    /// The running session, to a child that is ready; one that is not yet is told when it is.
+    pub(super) fn tell_join(&mut self) {
+        let Some(running) = self.session.running().cloned() else { return };
+        self.status.clip_started_at_ms = None;
+        self.status.program_shown_at_ms = None;
+        if !self.supervisor.is_ready() {
+            return;
+        }
+        let now = self.now();
+        let (session_key, session_cert) = match self.keys.for_session(&running.join.session, &self.identity) {
+            Ok(keys) => keys,
+            Err(error) => {
+                tracing::error!(%error, "no key for the session's record");
+                let details = vec![self.config.data_dir.display().to_string(), error.to_string()];
+                self.say(Event::Fault { text: Text::DiskNotWritable.name().into(), details });
+                return;
+            }
+        };
+        let (muted, on_record) = (running.muted, running.on_record);
+        self.tell(ToMedia::Join { order: *running.join, muted, session_key, session_cert });
+        if on_record {
+            self.tell(ToMedia::Tally(true));
+        }
+        self.supervisor.handle_joined(now);
+        self.health.handle_change(now);
+    }
+
+    pub(super) fn tell_leave(&mut self) {
+        let now = self.now();
+        self.supervisor.handle_left();
+        self.health.handle_change(now);
+        self.status.link_up = false;
+        self.meters = Meters::default();
+        if self.supervisor.is_ready() {
+            self.tell(ToMedia::Leave);
+        } else {
+            self.session.handle_media_lost();
+        }
+    }
+
+    /// The site has changed: its code names the record's files, so the child starts anew with it.
+    pub(super) fn reconfigure(&mut self) {
+        if let Some(life) = &self.life {
+            life.kill();
+        }
+    }
+
+    fn media_config(&self) -> MediaConfig {
+        MediaConfig {
+            site: self.site().clone(),
+            camera: self.config.camera.clone(),
+            encoders: self.config.board.encoders.clone(),
+            preset: self.config.preset.clone(),
+            records: self.config.records_dir.display().to_string(),
+            returns: self.config.returns_dir.as_ref().map(|folder| folder.display().to_string()),
+            decode_return: self.config.decode_return,
+            dtls_cert: self.keys.dtls_cert(),
+            dtls_key: self.keys.dtls_key(),
+        }
+    }
+
+    pub(super) fn handle_media(&mut self, event: MediaEvent) -> Result<(), Ending> {
+        let now = self.now();
+        match event {
+            MediaEvent::Connected => {
+                let config = self.media_config();
+                self.tell(ToMedia::Configure(config));
+            }
+            MediaEvent::Said(message) => {
+                self.supervisor.handle_message(now);
+                return self.handle_said(message);
+            }
+            MediaEvent::Gone { seen } => {
+                self.life = None;
+                self.meters = Meters::default();
+                self.status.link_up = false;
+                self.session.handle_media_lost();
+                let ended = self.supervisor.handle_exit(now, &seen, dice());
+                tracing::warn!(reason = ended.reason, count = ended.count, "the media child is gone");
+                if ended.had_worked {
+                    self.say(Event::MediaRestarted { count: ended.count, reason: ended.reason });
+                }
+                self.health.handle_change(now);
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_said(&mut self, message: FromMedia) -> Result<(), Ending> {
+        let now = self.now();
+        match message {
+            FromMedia::Ready => {
+                self.supervisor.handle_ready(now);
+                self.proven = true;
+                self.health.handle_change(now);
+                self.tell_join();
+            }
+            FromMedia::Fatal { text, details } => {
+                // A clip that cannot be played will never play; a device may be plugged in again.
+                if !self.proven
+                    && matches!(self.config.camera, Camera::Clip(_))
+                    && let Some(text) = Text::by_name(&text)
+                {
+                    return Err(Ending::World { text, details });
+                }
+                self.say_fault(text, details);
+            }
+            FromMedia::Fault { text, details } => self.say_fault(text, details),
+            FromMedia::Capturing { session, clip_started_at_ms } => {
+                self.last_fault = None;
+                self.status.clip_started_at_ms = clip_started_at_ms;
+                self.session.handle_capturing(&session);
+            }
+            FromMedia::Link { up } => {
+                self.status.link_up = up;
+                if let Some(link) = &mut self.meters.link {
+                    link.up = up;
+                }
+                self.health.handle_change(now);
+            }
+            FromMedia::Fragment { file, .. } => self.session.handle_fragment(&file),
+            FromMedia::ProgramShown { at_ms } => self.status.program_shown_at_ms = Some(at_ms),
+            FromMedia::Meters { encoder_fps, mic_dbfs, link } => {
+                self.meters =
+                    Meters { encoder_fps: Some(encoder_fps), mic_dbfs: Some(mic_dbfs), link: Some(link) };
+            }
+            FromMedia::Left { session } => self.session.handle_left(&session),
+        }
+        Ok(())
+    }
+
+    /// Says a fault once, however often the child meets it again.
+    fn say_fault(&mut self, text: String, details: Vec<String>) {
+        let fault = (text, details);
+        if self.last_fault.as_ref() == Some(&fault) {
+            return;
+        }
+        let (text, details) = fault.clone();
+        self.last_fault = Some(fault);
+        if let Some(text) = Text::by_name(&text) {
+            let places: Vec<&str> = details.iter().map(String::as_str).collect();
+            tracing::warn!("{}", text.fill(Lang::En, &places));
+        }
+        self.say(Event::Fault { text, details });
+    }
+
+    /// The program ends: the child closes its files, and ends.
+    pub(super) async fn close_media(&mut self, events: &mut mpsc::Receiver<MediaEvent>) {
+        self.supervisor.handle_shutdown();
+        let Some(life) = self.life.take() else { return };
+        let in_session = self.session.running().is_some();
+        if in_session {
+            let _ = life.tell(ToMedia::Leave);
+        }
+        let mut life = if in_session { Some(life) } else { None };
+        // Without its sending end the child's socket closes, and the child ends.
+        let closed = tokio::time::timeout(CLOSING, async {
+            while let Some(event) = events.recv().await {
+                match event {
+                    MediaEvent::Said(FromMedia::Left { .. }) => life = None,
+                    MediaEvent::Gone { .. } => return,
+                    MediaEvent::Said(_) | MediaEvent::Connected => {}
+                }
+            }
+        });
+        if closed.await.is_err() {
+            tracing::warn!("the media child did not end by itself");
+        }
+    }
+}

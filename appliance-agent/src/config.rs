@@ -1,0 +1,283 @@
+//! `agent.toml`: all that a technician sets on a box. Paths that are not absolute begin at the file's folder.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use bridgepoint_board::keys::{Fault, FaultKind, Faults, Keys};
+use bridgepoint_board::{Board, Camera as BoardCamera, Panel as BoardPanel};
+use bridgepoint_wire::local::Camera;
+use serde::Deserialize;
+
+/// The checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it came from, for messages.
+    pub file: PathBuf,
+    /// Identity and store.
+    pub data_dir: PathBuf,
+    /// The box's own recordings.
+    pub records_dir: PathBuf,
+    /// Where to keep what was received and shown (demo, tests).
+    pub returns_dir: Option<PathBuf>,
+    /// Socket of the media child, `status.json`: nothing that must outlive the program.
+    pub runtime_dir: PathBuf,
+    /// The box's serial number.
+    pub serial: String,
+    /// The board.
+    pub board: Board,
+    /// The front panel's line.
+    pub panel: PanelLine,
+    /// Decode the return's picture.
+    pub decode_return: bool,
+    /// x264's speed preset.
+    pub preset: String,
+    /// How to enrol; not needed once the box has its identity.
+    pub bootstrap: Option<Bootstrap>,
+    /// Camera and microphone.
+    pub camera: Camera,
+}
+
+/// The credential with which a new box reaches the enrolment listener, and nothing else.
+#[derive(Debug, Clone)]
+pub struct Bootstrap {
+    /// The enrolment listener.
+    pub broker: HostPort,
+    /// Its CA, PEM.
+    pub ca: PathBuf,
+    /// The shared client certificate, PEM.
+    pub cert: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
+}
+
+/// How the front panel is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PanelLine {
+    /// This box has none.
+    None,
+    /// A panel in software.
+    Socket(PathBuf),
+    /// A panel on a serial port.
+    Serial {
+        /// The port.
+        device: PathBuf,
+        /// Bit/s.
+        baud: u32,
+    },
+}
+
+/// `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HostPort {
+    /// Name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// Not `host:port`.
+#[derive(Debug, thiserror::Error)]
+#[error("“{0}” is not host:port")]
+pub struct NotHostPort(String);
+
+impl FromStr for HostPort {
+    type Err = NotHostPort;
+
+    fn from_str(text: &str) -> Result<Self, NotHostPort> {
+        let bad = || NotHostPort(text.to_owned());
+        let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        match port.parse() {
+            Ok(port) if port > 0 && !host.is_empty() => Ok(Self { host: host.to_owned(), port }),
+            _ => Err(bad()),
+        }
+    }
+}
+
+impl TryFrom<String> for HostPort {
+    type Error = NotHostPort;
+    fn try_from(text: String) -> Result<Self, NotHostPort> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
+
+impl Config {
+    /// Reads and checks the file and the board that it names.
+    ///
+    /// # Errors
+    /// All faults of both files.
+    pub fn load(file: &Path) -> Result<Self, Faults> {
+        let mut keys = Keys::read(file)?;
+        let mut faults = Vec::new();
+        let config = read(&mut keys, &mut faults);
+        keys.finish(&mut faults);
+        match config {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(Faults(faults)),
+        }
+    }
+}
+
+fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
+    let file = keys.file().to_owned();
+    let base = file.parent().unwrap_or(Path::new("")).to_owned();
+    let at = |path: PathBuf| base.join(path);
+
+    let data_dir: Option<PathBuf> = keys.required("data_dir", "\"/var/lib/bridgepoint\"", faults);
+    let records_dir: Option<PathBuf> = keys.required("records_dir", "\"/var/lib/bridgepoint/records\"", faults);
+    let returns_dir: Option<PathBuf> = keys.optional("returns_dir", "\"/tmp/returns\"", faults);
+    let runtime_dir: Option<PathBuf> = keys.required("runtime_dir", "\"/run/bridgepoint\"", faults);
+    let serial: Option<String> = keys.required("serial", "\"BP-2026-000017\"", faults);
+    let board_dir: Option<PathBuf> = keys.required("board", "\"/usr/share/bridgepoint/board/pc\"", faults);
+    let panel: Option<PathBuf> = keys.optional("panel", "\"/run/bridgepoint/panel.sock\"", faults);
+    let decode_return = keys.optional("decode_return", "true", faults).unwrap_or(true);
+    let preset = read_preset(keys, faults);
+    let bootstrap = keys.optional_section("bootstrap", faults).and_then(|keys| read_bootstrap(keys, &at, faults));
+    let board = board_dir.and_then(|folder| match Board::load(&at(folder)) {
+        Ok(board) => Some(board),
+        Err(Faults(mut more)) => {
+            faults.append(&mut more);
+            None
+        }
+    });
+    let camera = read_camera(keys.section("camera", faults), board.as_ref(), &at, faults);
+    let board = board?;
+    let panel = match (panel, &board.panel) {
+        (Some(path), _) => PanelLine::Socket(at(path)),
+        (None, BoardPanel::Serial { device, baud }) => PanelLine::Serial { device: device.clone(), baud: *baud },
+        (None, BoardPanel::Socket) => PanelLine::None,
+    };
+    Some(Config {
+        data_dir: at(data_dir?),
+        records_dir: at(records_dir?),
+        returns_dir: returns_dir.map(&at),
+        runtime_dir: at(runtime_dir?),
+        serial: serial?,
+        panel,
+        decode_return,
+        preset,
+        bootstrap,
+        camera: camera?,
+        board,
+        file,
+    })
+}
+
+fn read_preset(keys: &mut Keys, faults: &mut Vec<Fault>) -> String {
+    const EXAMPLE: &str = "\"superfast\"";
+    let preset = keys.optional("preset", EXAMPLE, faults).unwrap_or_else(|| String::from("superfast"));
+    if !PRESETS.contains(&preset.as_str()) {
+        keys.fault("preset", FaultKind::Wrong { got: format!("“{preset}”"), example: EXAMPLE }, faults);
+    }
+    preset
+}
+
+fn read_bootstrap(mut keys: Keys, at: &dyn Fn(PathBuf) -> PathBuf, faults: &mut Vec<Fault>) -> Option<Bootstrap> {
+    let broker = keys.required("broker", "\"centre.example.vn:8884\"", faults);
+    let ca: Option<PathBuf> = keys.required("ca", "\"/etc/bridgepoint/bootstrap-ca.pem\"", faults);
+    let cert: Option<PathBuf> = keys.required("cert", "\"/etc/bridgepoint/bootstrap.pem\"", faults);
+    let key: Option<PathBuf> = keys.required("key", "\"/etc/bridgepoint/bootstrap.key\"", faults);
+    keys.finish(faults);
+    Some(Bootstrap { broker: broker?, ca: at(ca?), cert: at(cert?), key: at(key?) })
+}
+
+fn read_camera(
+    mut keys: Keys,
+    board: Option<&Board>,
+    at: &dyn Fn(PathBuf) -> PathBuf,
+    faults: &mut Vec<Fault>,
+) -> Option<Camera> {
+    const CLIP: &str = "\"/srv/clips/commune.mp4\"";
+    let clip: Option<PathBuf> = keys.optional("clip", CLIP, faults);
+    let video: Option<String> = keys.optional("video", "\"/dev/video0\"", faults);
+    let audio: Option<String> = keys.optional("audio", "\"default\"", faults);
+    let camera = match (clip, video, board.map(|board| &board.camera)) {
+        (Some(clip), Some(_), _) => {
+            keys.fault("clip", FaultKind::Wrong { got: clip.display().to_string(), example: CLIP }, faults);
+            None
+        }
+        (Some(clip), None, _) => Some(Camera::Clip(at(clip).display().to_string())),
+        (None, Some(video), _) => {
+            if !Path::new(&video).exists() {
+                keys.fault("video", FaultKind::NoDevice { device: video.clone() }, faults);
+            }
+            Some(Camera::Device { video, audio })
+        }
+        (None, None, Some(BoardCamera::Device { video, audio: of_board })) => {
+            Some(Camera::Device { video: video.clone(), audio: audio.or_else(|| of_board.clone()) })
+        }
+        (None, None, Some(BoardCamera::Clip)) => {
+            keys.fault("clip", FaultKind::Missing { example: CLIP }, faults);
+            None
+        }
+        // The board's own faults are reported already.
+        (None, None, None) => None,
+    };
+    keys.finish(faults);
+    camera
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bridgepoint_wire::text::Lang;
+
+    fn load(text: &str) -> Result<Config, Faults> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent.toml");
+        std::fs::write(&file, text.replace("BOARD", concat!(env!("CARGO_MANIFEST_DIR"), "/../board/sim"))).unwrap();
+        Config::load(&file)
+    }
+
+    #[test]
+    fn the_example_holds() {
+        let example = include_str!("../agent.example.toml");
+        let config = load(&example.replace("/usr/share/bridgepoint/board/sim", "BOARD")).unwrap();
+        assert_eq!(config.bootstrap.unwrap().broker, "centre.example.vn:8884".parse().unwrap());
+        assert!(matches!(config.camera, Camera::Clip(_)));
+        assert!(matches!(config.panel, PanelLine::Socket(_)));
+    }
+
+    #[test]
+    fn all_faults_come_at_once_each_with_file_key_and_cure() {
+        let text = "data_dri = \"x\"\nrecords_dir = 7\nruntime_dir = \"r\"\nserial = \"s\"\nboard = \"BOARD\"\npreset = \"slowest\"\n[bootstrap]\nbroker = \"nowhere\"\n[camera]\nvideo = \"/dev/none\"";
+        let faults = load(text).unwrap_err();
+        let keys: Vec<_> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
+        let expected = [
+            "data_dir", "records_dir", "preset", "bootstrap.broker", "bootstrap.ca", "bootstrap.cert", "bootstrap.key",
+            "camera.video", "data_dri",
+        ];
+        assert_eq!(keys, expected);
+        for fault in &faults.0 {
+            for lang in [Lang::Vi, Lang::En] {
+                let text = fault.text(lang);
+                assert!(text.contains("agent.toml") && text.contains(&fault.key) && text.lines().count() == 3, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn faults_of_the_board_come_with_those_of_the_configuration() {
+        let faults = load("data_dir = \"d\"\nboard = \"/none\"\n[camera]\nclip = \"a.mp4\"").unwrap_err();
+        let keys: Vec<_> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
+        assert_eq!(keys, ["records_dir", "runtime_dir", "serial", "-"]);
+    }
+
+    #[test]
+    fn paths_begin_at_the_files_folder() {
+        let config = load("data_dir = \"d\"\nrecords_dir = \"/r\"\nruntime_dir = \"run\"\nserial = \"s\"\nboard = \"BOARD\"\n[camera]\nclip = \"a.mp4\"").unwrap();
+        assert!(config.data_dir.is_absolute() && config.data_dir.ends_with("d"));
+        assert_eq!(config.records_dir, Path::new("/r"));
+        assert_eq!(config.panel, PanelLine::None);
+    }
+}

@@ -1,0 +1,58 @@
+//! What must be right in the world before the program starts.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use bridgepoint_wire::local::Camera;
+use bridgepoint_wire::text::Text;
+
+use crate::config::Config;
+use crate::ending::Ending;
+use crate::health::Disk;
+
+/// Two hours of one site's main encoding at 2 Mbit/s are 1.8 GB; below this not even a greeting would be whole.
+const NEEDED_MIB: u64 = 100;
+
+/// The data folder: enough for enrolling.
+///
+/// # Errors
+/// An [`Ending`].
+pub fn check_data(config: &Config) -> Result<(), Ending> {
+    writable(&config.data_dir)
+}
+
+/// Folders, disk and clip.
+///
+/// # Errors
+/// An [`Ending`].
+pub fn check(config: &Config) -> Result<(), Ending> {
+    let folders = [&config.data_dir, &config.runtime_dir, &config.records_dir];
+    for folder in folders.into_iter().chain(&config.returns_dir) {
+        writable(folder)?;
+    }
+    if let Some(disk) = Disk::read(&config.records_dir)
+        && disk.free_mib < NEEDED_MIB
+    {
+        return Err(Ending::world(Text::DiskFull, [&config.records_dir.display(), &disk.free_mib, &NEEDED_MIB]));
+    }
+    match &config.camera {
+        Camera::Clip(clip) if !Path::new(clip).is_file() => Err(Ending::world(Text::CameraMissing, [clip])),
+        Camera::Clip(_) | Camera::Device { .. } => Ok(()),
+    }
+}
+
+/// Makes the folder when it is not there, and tries to write into it.
+fn writable(folder: &Path) -> Result<(), Ending> {
+    let cannot = |reason: &dyn Display| Ending::world(Text::DiskNotWritable, [&folder.display(), reason]);
+    std::fs::create_dir_all(folder).map_err(|e| cannot(&e))?;
+    let probe = folder.join(format!(".probe-{}", std::process::id()));
+    let tried = std::fs::write(&probe, [0_u8; 4096]);
+    let _ = std::fs::remove_file(&probe);
+    tried.map_err(|e| match e.kind() {
+        std::io::ErrorKind::StorageFull => {
+            let free = Disk::read(folder).map_or(0, |disk| disk.free_mib);
+            Ending::world(Text::DiskFull, [&folder.display(), &free, &NEEDED_MIB])
+        }
+        _ => cannot(&e),
+    })
+}
