@@ -180,7 +180,7 @@ fn feed(
         || {},
         move |event| match event {
             DecoderEvent::Picture { ticks, picture } => {
-                drop(pictures.send((now(), Input::Picture(site.clone(), ticks, picture))))
+                drop(pictures.send((now(), Input::Picture(site.clone(), ticks, picture))));
             }
             DecoderEvent::KeyWanted => {}
             DecoderEvent::Failed(error) => eprintln!("{error}"),
