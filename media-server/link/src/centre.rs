@@ -13,7 +13,7 @@ use bridgepoint_wire::media::{AUDIO_RATE, AccessUnit, OpusPacket, VIDEO_RATE};
 use crate::batch::{Inbox, Outbox, Waker, Wakes, raise_priority, waker, widen};
 use crate::clock::Origin;
 use crate::h264::packetize;
-use crate::peer::{Around, Peer};
+use crate::peer::{Admitted, Around, Peer};
 use crate::plan::Parties;
 use crate::seat::{Fate, Now, Seat, SeatEvent, Track};
 use crate::viewer::{Direction, Home, answer};
@@ -177,7 +177,7 @@ impl CentreLink {
             events: Box::new(events),
         };
         std::thread::Builder::new()
-            .name("link".to_owned())
+            .name("link-centre".to_owned())
             .spawn(move || centre.run(wakes, &command_queue, &media_queue))
             .map_err(LinkError::Socket)?;
         Ok(Self(Arc::new(Handle {
@@ -380,7 +380,7 @@ impl Centre {
             while more.next().is_some() {
                 let now = Now::read();
                 if !inbox.receive(&socket, |from, datagram| {
-                    self.handle_datagram(from, datagram, now)
+                    self.handle_datagram(from, datagram, now);
                 }) {
                     break;
                 }
@@ -460,7 +460,7 @@ impl Centre {
         let Some(entry) = self.peers.get_mut(&id) else {
             return Fate::Dropped;
         };
-        let Some(forgotten) =
+        let Some(Admitted { forgotten }) =
             entry
                 .peer
                 .handle_stun(from, &other, datagram, &mut around!(self, now))

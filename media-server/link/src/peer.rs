@@ -46,6 +46,12 @@ pub(crate) enum Admission {
     Browser(IceCredentials),
 }
 
+/// An authenticated binding request was answered.
+pub(crate) struct Admitted {
+    /// The path that had to be forgotten for a new one.
+    pub forgotten: Option<SocketAddr>,
+}
+
 /// A path by which an authenticated binding request came.
 struct Path {
     address: SocketAddr,
@@ -160,15 +166,14 @@ impl Peer {
         self.live_address == Some(address) && recent(self.live.as_ref().and_then(Seat::heard))
     }
 
-    /// A binding request for this peer's user name. `None` when its integrity is wrong; else the path that had to
-    /// be forgotten for it, if any.
+    /// A binding request for this peer's user name. `None` when its integrity is wrong.
     pub(crate) fn handle_stun(
         &mut self,
         from: SocketAddr,
         other: &str,
         datagram: &[u8],
         around: &mut Around<'_>,
-    ) -> Option<Option<SocketAddr>> {
+    ) -> Option<Admitted> {
         if let Admission::Box(parties) = &self.admission
             && parties.other.ufrag != other
         {
@@ -189,7 +194,7 @@ impl Peer {
                 .receive(from, datagram, around.now, around.out, around.events);
         }
         self.settle(around);
-        Some(forgotten)
+        Some(Admitted { forgotten })
     }
 
     fn remember(
@@ -232,13 +237,13 @@ impl Peer {
         let fate = if matches!(self.admission, Admission::Box(_)) && is_dtls(datagram) {
             self.handle_dtls(from, datagram, around)
         } else {
-            self.to_live(from, datagram, around)
+            self.give_live(from, datagram, around)
         };
         self.settle(around);
         fate
     }
 
-    fn to_live(&mut self, from: SocketAddr, datagram: &[u8], around: &mut Around<'_>) -> Fate {
+    fn give_live(&mut self, from: SocketAddr, datagram: &[u8], around: &mut Around<'_>) -> Fate {
         let expected = match self.admission {
             Admission::Box(_) => self.live_address == Some(from),
             Admission::Browser(_) => true,
@@ -256,7 +261,7 @@ impl Peer {
                 self.handle_hello(from, random, datagram, around)
             }
             Some(Datagram::Plain | Datagram::Protected) => {
-                let mut fate = self.to_live(from, datagram, around);
+                let mut fate = self.give_live(from, datagram, around);
                 for challenger in self.challengers.iter_mut().filter(|c| c.address == from) {
                     challenger.answered = true;
                     challenger

@@ -227,6 +227,16 @@ impl Streams {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// ICE or DTLS is under way.
+    Shaking,
+    /// DTLS is done, with the right certificate.
+    Connected,
+    /// It failed, or the other end has said goodbye.
+    Ended,
+}
+
 /// One session.
 pub(crate) struct Seat {
     rtc: Rtc,
@@ -234,8 +244,7 @@ pub(crate) struct Seat {
     origin: Origin,
     streams: Streams,
     axis: Axis,
-    alive: bool,
-    connected: bool,
+    phase: Phase,
     /// When something came that only the other end can have made.
     heard: Option<Instant>,
     beats: Option<Beats>,
@@ -267,8 +276,7 @@ impl Seat {
             origin,
             streams,
             axis,
-            alive: true,
-            connected: false,
+            phase: Phase::Shaking,
             heard: None,
             beats: None,
             due: now,
@@ -292,11 +300,11 @@ impl Seat {
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        self.alive
+        self.phase != Phase::Ended
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.connected && self.alive
+        self.phase == Phase::Connected
     }
 
     pub(crate) fn heard(&self) -> Option<Instant> {
@@ -318,7 +326,7 @@ impl Seat {
     /// Begins DTLS.
     pub(crate) fn start_dtls(&mut self, active: bool) {
         if self.rtc.direct_api().start_dtls(active).is_err() {
-            self.alive = false;
+            self.phase = Phase::Ended;
         }
         self.due = Instant::now();
     }
@@ -357,7 +365,7 @@ impl Seat {
 
     /// Time passed, or packets were written.
     pub(crate) fn advance(&mut self, now: Now, out: &mut Outbox, events: &mut Vec<SeatEvent>) {
-        if self.connected
+        if self.is_connected()
             && let Some(message) = self.beats.as_mut().and_then(|beats| beats.poll(now.mono))
         {
             self.rtc
@@ -382,23 +390,21 @@ impl Seat {
 
     /// str0m is fuzzed; should a datagram make it panic all the same, this session ends and no other.
     fn guarded(&mut self, action: impl FnOnce(&mut Rtc) -> bool) -> bool {
-        if !self.alive {
+        if !self.is_alive() {
             return false;
         }
         let rtc = &mut self.rtc;
-        match catch_unwind(AssertUnwindSafe(|| action(rtc))) {
-            Ok(accepted) => accepted,
-            Err(_) => {
-                tracing::error!("a media session ended by a panic of its transport");
-                self.alive = false;
-                false
-            }
+        if let Ok(accepted) = catch_unwind(AssertUnwindSafe(|| action(rtc))) {
+            return accepted;
         }
+        tracing::error!("a media session ended by a panic of its transport");
+        self.phase = Phase::Ended;
+        false
     }
 
     fn drain(&mut self, now: Now, out: &mut Outbox, events: &mut Vec<SeatEvent>) {
-        let mut next = now.mono + Duration::from_secs(3_600);
-        while self.alive {
+        let mut next = now.mono + Duration::from_hours(1);
+        while self.is_alive() {
             let mut output = None;
             self.guarded(|rtc| {
                 output = rtc.poll_output().ok();
@@ -418,10 +424,12 @@ impl Seat {
                 }
                 Some(Output::Event(event)) => self.handle_event(event, now, events),
                 // A wrong certificate, or DTLS that cannot go on.
-                None => self.alive = false,
+                None => self.phase = Phase::Ended,
             }
         }
-        self.alive &= self.rtc.is_alive();
+        if !self.rtc.is_alive() {
+            self.phase = Phase::Ended;
+        }
         let orders = self
             .streams
             .video_in
@@ -441,7 +449,7 @@ impl Seat {
         let beat = self
             .beats
             .as_ref()
-            .filter(|_| self.connected)
+            .filter(|_| self.is_connected())
             .map(Beats::poll_timeout);
         self.due = orders
             .chain(sound)
@@ -453,10 +461,10 @@ impl Seat {
     fn handle_event(&mut self, event: Event, now: Now, events: &mut Vec<SeatEvent>) {
         match event {
             Event::IceConnectionStateChange(state) if state.is_connected() => {
-                events.push(SeatEvent::Path)
+                events.push(SeatEvent::Path);
             }
             Event::Connected => {
-                self.connected = true;
+                self.phase = Phase::Connected;
                 events.push(SeatEvent::Connected);
                 // A receiver that has just come can show nothing before a key frame.
                 events.extend(
@@ -469,7 +477,7 @@ impl Seat {
             Event::RtpPacket(packet) => {
                 self.heard = Some(now.mono);
                 self.media_came = true;
-                self.handle_packet(packet, now, events);
+                self.handle_packet(&packet, now, events);
             }
             Event::AppSpecificFeedback(feedback) => {
                 if let Some(beats) = &mut self.beats
@@ -492,12 +500,12 @@ impl Seat {
                 events.extend(track.map(|(track, _)| SeatEvent::KeyWanted(*track)));
             }
             // The other end has said goodbye.
-            Event::Closed => self.alive = false,
+            Event::Closed => self.phase = Phase::Ended,
             _ => {}
         }
     }
 
-    fn handle_packet(&mut self, packet: RtpPacket, now: Now, events: &mut Vec<SeatEvent>) {
+    fn handle_packet(&mut self, packet: &RtpPacket, now: Now, events: &mut Vec<SeatEvent>) {
         let seq = *packet.seq_no;
         let part = |packet: &RtpPacket| Part {
             payload: packet.payload.clone(),
@@ -517,10 +525,13 @@ impl Seat {
             .streams
             .video_in
             .iter_mut()
-            .find(|v| v.known.matches(&packet))
+            .find(|v| v.known.matches(packet))
         {
-            video.ssrc = Some(packet.header.ssrc);
-            video.order.push(seq, now.mono, part(&packet));
+            if video.ssrc.replace(packet.header.ssrc).is_none() {
+                // A stream begins with a key frame; it is only being put together.
+                video.asked_at = Some(now.mono);
+            }
+            video.order.push(seq, now.mono, part(packet));
             if let (Axis::Foreign(clock), Some(report)) = (&mut self.axis, report) {
                 clock.handle_report(false, report);
             }
@@ -528,9 +539,9 @@ impl Seat {
             .streams
             .audio_in
             .as_mut()
-            .filter(|a| a.known.matches(&packet))
+            .filter(|a| a.known.matches(packet))
         {
-            audio.order.push(seq, now.mono, part(&packet));
+            audio.order.push(seq, now.mono, part(packet));
             if let (Axis::Foreign(clock), Some(report)) = (&mut self.axis, report) {
                 clock.handle_report(true, report);
             }
@@ -563,8 +574,8 @@ impl Seat {
                         Axis::Session => unwrap(timestamp, expected),
                         Axis::Foreign(clock) => clock.video(timestamp, expected),
                     };
-                    let after_loss = after_loss || (video.needs_key && !key);
-                    video.needs_key &= !key;
+                    video.needs_key = !key && (video.needs_key || after_loss);
+                    let after_loss = after_loss || video.needs_key;
                     let unit = AccessUnit { ticks, key, data };
                     events.push(SeatEvent::Unit {
                         track: video.track,
@@ -699,6 +710,6 @@ impl Seat {
         if self.rtc.close().is_ok() {
             self.step(now, out, &mut Vec::new());
         }
-        self.alive = false;
+        self.phase = Phase::Ended;
     }
 }

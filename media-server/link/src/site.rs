@@ -1,6 +1,6 @@
 //! A site's end: one session at a time towards the centre, made anew whenever nothing valid comes; it never gives up.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -85,6 +85,7 @@ impl BoxLink {
             identity,
             origin: Origin::from_ms(join.origin_ms),
             socket: None,
+            source: None,
             remotes: Vec::new(),
             out: Outbox::new(),
             scratch: Vec::new(),
@@ -96,7 +97,7 @@ impl BoxLink {
             events: Box::new(events),
         };
         std::thread::Builder::new()
-            .name("link".to_owned())
+            .name("link-box".to_owned())
             .spawn(move || site.run(wakes, &incoming))
             .map_err(LinkError::Socket)?;
         Ok(Self {
@@ -168,6 +169,8 @@ struct Site {
     identity: Identity,
     origin: Origin,
     socket: Option<UdpSocket>,
+    /// The address that we were last seen to send from.
+    source: Option<IpAddr>,
     remotes: Vec<SocketAddr>,
     out: Outbox,
     scratch: Vec<SeatEvent>,
@@ -252,7 +255,6 @@ impl Site {
                         seat.start_dtls(true);
                     }
                 }
-                SeatEvent::Connected => {}
                 SeatEvent::Unit { unit, .. } => {
                     self.program_began |= unit.key;
                     if self.program_began {
@@ -261,12 +263,12 @@ impl Site {
                 }
                 SeatEvent::Sound(packet) => (self.events)(BoxEvent::Sound(packet)),
                 SeatEvent::KeyWanted(Track::Main) => {
-                    (self.events)(BoxEvent::KeyWanted(Encoding::Main))
+                    (self.events)(BoxEvent::KeyWanted(Encoding::Main));
                 }
                 SeatEvent::KeyWanted(Track::Thumb) => {
-                    (self.events)(BoxEvent::KeyWanted(Encoding::Thumb))
+                    (self.events)(BoxEvent::KeyWanted(Encoding::Thumb));
                 }
-                SeatEvent::KeyWanted(Track::Program) => {}
+                SeatEvent::Connected | SeatEvent::KeyWanted(Track::Program) => {}
             }
         }
     }
@@ -276,7 +278,8 @@ impl Site {
             let age = now.wall.duration_since(at).unwrap_or_default();
             now.mono.checked_sub(age).unwrap_or(now.mono)
         };
-        let State::Up { seat, .. } = &mut self.state else {
+        // From the end of DTLS on: the key frame that was then asked for must not be lost to a late first beat.
+        let Some(seat) = self.state.seat() else {
             return;
         };
         match media {
@@ -341,11 +344,11 @@ impl Site {
                 path_at,
             } if give_up || !seat.is_alive() => {
                 self.failures += u32::from(path_at.is_some());
-                self.end(*seat, begun, now)
+                self.end(&seat, begun, now)
             }
             State::Up { seat, begun } if give_up || !seat.is_alive() => {
                 (self.events)(BoxEvent::Down);
-                self.end(*seat, begun, now)
+                self.end(&seat, begun, now)
             }
             going_on => going_on,
         };
@@ -359,7 +362,7 @@ impl Site {
         }
     }
 
-    fn end(&mut self, seat: Seat, begun: Instant, now: Now) -> State {
+    fn end(&mut self, seat: &Seat, begun: Instant, now: Now) -> State {
         self.volume.up += seat.volume.up;
         self.volume.down += seat.volume.down;
         State::Idle {
@@ -377,7 +380,6 @@ impl Site {
             },
             Err(error) => {
                 tracing::debug!(%error, "no media session for now");
-                self.socket = None;
                 State::Idle {
                     again_at: now.mono + APART + jitter(),
                 }
@@ -401,11 +403,12 @@ impl Site {
             None => bind(self.local, first).map_err(LinkError::Socket)?,
         };
         let port = socket.local_addr().map_err(LinkError::Socket)?.port();
-        let local = SocketAddr::new(
-            source_towards(self.local, first).map_err(LinkError::Socket)?,
-            port,
-        );
         self.socket = Some(socket);
+        // A confined process may make no further socket to ask by; then the answer of before must do.
+        let source = source_towards(self.local, first).or_else(|error| self.source.ok_or(error));
+        let source = source.map_err(LinkError::Socket)?;
+        self.source = Some(source);
+        let local = SocketAddr::new(source, port);
         self.remotes
             .retain(|remote| remote.is_ipv4() == local.is_ipv4());
         let rtc = plan::build(
@@ -452,7 +455,7 @@ fn bind(local: SocketAddr, towards: SocketAddr) -> std::io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn unspecified(like: SocketAddr) -> std::net::IpAddr {
+fn unspecified(like: SocketAddr) -> IpAddr {
     if like.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
@@ -461,7 +464,7 @@ fn unspecified(like: SocketAddr) -> std::net::IpAddr {
 }
 
 /// The address that datagrams towards `remote` leave from: ICE wants to know.
-fn source_towards(local: SocketAddr, remote: SocketAddr) -> std::io::Result<std::net::IpAddr> {
+fn source_towards(local: SocketAddr, remote: SocketAddr) -> std::io::Result<IpAddr> {
     if !local.ip().is_unspecified() {
         return Ok(local.ip());
     }

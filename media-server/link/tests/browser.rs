@@ -1,5 +1,6 @@
 //! A real browser on the same port: Chromium watches the program (WHEP), and is a site (WHIP).
 //! Needs the Debian packages `chromium` and `ffmpeg` (`cargo xtask setup`).
+#![allow(clippy::unwrap_used, reason = "a test")]
 mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -77,7 +78,7 @@ impl Drop for Browser {
     }
 }
 
-/// Serves `page`, answers POST /offer by `answer`, and hands on what is POSTed to /report.
+/// Serves `page`, answers offers by `answer`, and hands on the reports.
 fn serve(
     page: &'static str,
     answer: impl Fn(&str) -> String + Send + 'static,

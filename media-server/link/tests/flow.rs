@@ -1,4 +1,5 @@
 //! Everything arrives bit for bit in both directions, addressed right, over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test")]
 mod common;
 
 use std::collections::HashMap;
@@ -29,11 +30,7 @@ fn four_sites_and_the_centre_exchange_everything_bit_for_bit() {
         });
         println!("{}: up after {:?}", site.code, up - begin);
         // Alone it takes 20 to 60 ms; four of them beside other tests share two cores.
-        assert!(
-            up - begin < Duration::from_millis(1_000),
-            "{:?}",
-            up - begin
-        );
+        assert!(up - begin < Duration::from_secs(1), "{:?}", up - begin);
     }
     let base = now_ms() - origin;
     paced(FRAMES, |n| {
@@ -42,6 +39,12 @@ fn four_sites_and_the_centre_exchange_everything_bit_for_bit() {
         }
         send_as_centre(&centre.link, n, base);
     });
+    // Of this process, so of tests beside this one as well.
+    let seconds = FRAMES as f64 / 25.0;
+    println!(
+        "CPU s/s: centre {:.4} per site",
+        cpu_of("link-centre") / seconds / 4.0
+    );
     std::thread::sleep(Duration::from_millis(200));
     let (mut video, mut audio) = (HashMap::new(), HashMap::new());
     for (_, event) in centre.events.try_iter() {
@@ -59,7 +62,7 @@ fn four_sites_and_the_centre_exchange_everything_bit_for_bit() {
                     .push(unit);
             }
             CentreEvent::Audio { site, packet } => {
-                audio.entry(site).or_insert_with(Vec::new).push(packet)
+                audio.entry(site).or_insert_with(Vec::new).push(packet);
             }
             CentreEvent::SiteDown(site) => panic!("{site} went down"),
             _ => {}

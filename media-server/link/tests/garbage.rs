@@ -1,4 +1,5 @@
 //! Garbage on the media port, from strangers and with a live site's address: counted, dropped, without any effect.
+#![allow(clippy::unwrap_used, reason = "a test")]
 mod common;
 
 use std::net::UdpSocket;
@@ -123,6 +124,30 @@ fn garbage(random: &mut Random) -> Vec<u8> {
     whole[..keep].to_vec()
 }
 
+/// Beside media that flow, `count` datagrams of garbage to `target`, from each socket in turn.
+fn attack(
+    seed: u64,
+    count: u32,
+    from: Vec<UdpSocket>,
+    target: std::net::SocketAddr,
+) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut random = Random(seed);
+        let begin = Instant::now();
+        for n in 0..count {
+            let datagram = garbage(&mut random);
+            from[n as usize % from.len()]
+                .send_to(&datagram, target)
+                .unwrap();
+            // As fast as two loaded cores take it: beyond that the kernel's buffer drops the good ones as well.
+            if n % 250 == 249 {
+                let due = begin + Duration::from_micros(36) * n;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+        }
+    })
+}
+
 #[test]
 fn garbage_from_strangers_and_in_a_live_sites_name_changes_nothing() {
     let seed = now_ms() | 1;
@@ -141,23 +166,11 @@ fn garbage_from_strangers_and_in_a_live_sites_name_changes_nothing() {
     let base = now_ms() - origin;
     let frames = 100;
     let count = 100_000;
-    let target = centre.address;
-    let spoofing = relay.out.try_clone().unwrap();
-    let attack = std::thread::spawn(move || {
-        let stranger = UdpSocket::bind(anywhere()).unwrap();
-        let mut random = Random(seed);
-        let begin = Instant::now();
-        for n in 0..count {
-            let datagram = garbage(&mut random);
-            let from = if n % 2 == 0 { &stranger } else { &spoofing };
-            from.send_to(&datagram, target).unwrap();
-            // As fast as two loaded cores take it: beyond that the kernel's buffer drops the good ones as well.
-            if n % 250 == 249 {
-                let due = begin + Duration::from_micros(36) * n;
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            }
-        }
-    });
+    let sockets = vec![
+        UdpSocket::bind(anywhere()).unwrap(),
+        relay.out.try_clone().unwrap(),
+    ];
+    let attack = attack(seed, count, sockets, centre.address);
     paced(frames, |n| {
         send_as_box(&site, 1, n, base);
         send_as_centre(&centre.link, n, base);
@@ -167,6 +180,79 @@ fn garbage_from_strangers_and_in_a_live_sites_name_changes_nothing() {
     println!("{dropped} of {count} counted as dropped");
     // Forged SRTCP is dropped by str0m without a word; everything else is counted.
     assert!(dropped > u64::from(count) * 8 / 10, "{dropped}");
+}
+
+#[test]
+fn garbage_in_the_centres_name_does_nothing_to_a_box() {
+    let seed = now_ms() | 1;
+    println!("seed {seed}");
+    let identity = Identity::generate();
+    let origin = now_ms() - 500;
+    let centre = centre(anywhere(), &identity, origin);
+    let pairing = Pairing::new(0);
+    pairing.admit(&centre.link);
+    let relay = Relay::start(centre.address, anywhere());
+    let site = pairing.start(anywhere(), &pairing.join(relay.address, &identity, origin));
+    wait(&site.events, Duration::from_secs(5), |_, e| {
+        matches!(e, BoxEvent::Up).then_some(())
+    });
+    let base = now_ms() - origin;
+    let sockets = vec![
+        UdpSocket::bind(anywhere()).unwrap(),
+        relay.inner.try_clone().unwrap(),
+    ];
+    let attack = attack(seed, 50_000, sockets, relay.site());
+    paced(50, |n| {
+        send_as_box(&site, 1, n, base);
+        send_as_centre(&centre.link, n, base);
+    });
+    attack.join().unwrap();
+    dropped_without_effect(&centre, &site, 50, base);
+}
+
+#[test]
+fn a_box_comes_back_while_somebody_begins_handshakes_in_its_name() {
+    let seed = now_ms() | 1;
+    println!("seed {seed}");
+    let identity = Identity::generate();
+    let origin = now_ms() - 500;
+    let centre = centre(anywhere(), &identity, origin);
+    let pairing = Pairing::new(0);
+    pairing.admit(&centre.link);
+    let relay = Relay::start(centre.address, anywhere());
+    let join = pairing.join(relay.address, &identity, origin);
+    let old = pairing.start(anywhere(), &join);
+    wait(&old.events, Duration::from_secs(5), |_, e| {
+        matches!(e, BoxEvent::Up).then_some(())
+    });
+    let mut random = Random(seed);
+    for _ in 0..100 {
+        relay
+            .out
+            .send_to(&client_hello(&mut random), centre.address)
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // The live session has not noticed, and a new one gets in between those that lead nowhere.
+    assert!(
+        !old.events
+            .try_iter()
+            .any(|(_, e)| matches!(e, BoxEvent::Down))
+    );
+    relay.forget_box();
+    std::mem::forget(old.link);
+    let begin = Instant::now();
+    let new = pairing.start(anywhere(), &join);
+    let up = wait(&new.events, Duration::from_secs(5), |at, e| {
+        matches!(e, BoxEvent::Up).then_some(at)
+    });
+    println!("back after {:?}", up - begin);
+    assert!(
+        !centre
+            .events
+            .try_iter()
+            .any(|(_, e)| matches!(e, CentreEvent::SiteDown(_)))
+    );
 }
 
 fn dropped_without_effect(centre: &Centre, site: &Site, frames: u64, base: u64) -> u64 {

@@ -1,5 +1,6 @@
 //! One end is replaced by a new one with the same ICE credentials and certificate (a process that was killed and
 //! started again): how long until pictures flow both ways again.
+#![allow(clippy::unwrap_used, reason = "a test")]
 mod common;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -157,7 +158,7 @@ fn a_new_centre_against_the_old_box() {
         "new centre, old box: program after {program:?}, contribution after {main:?} of being there again"
     );
     // The box tries all the time, a second at most between two sessions; each asks again every 400 ms at most.
-    assert!(program < Duration::from_millis(1_000), "{program:?}");
+    assert!(program < Duration::from_secs(1), "{program:?}");
     assert!(main < Duration::from_millis(1_200), "{main:?}");
 }
 

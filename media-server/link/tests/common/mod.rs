@@ -1,5 +1,10 @@
 //! Two ends of a link over real sockets, with synthetic access units.
-#![allow(dead_code, missing_docs, reason = "each test uses a part of it")]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "helpers of tests; each test uses a part of them"
+)]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -23,7 +28,7 @@ pub fn now_ms() -> u64 {
 
 /// An access unit whose content follows from its place, with a key frame every second.
 pub fn unit(salt: u8, n: u64, ticks: u64) -> AccessUnit {
-    let key = n % 25 == 0;
+    let key = n.is_multiple_of(25);
     let body = |kind: u8, len: usize| -> Vec<u8> {
         let byte = |i: usize| {
             (i as u64)
@@ -217,6 +222,7 @@ pub struct Relay {
     pub outside: SocketAddr,
     shared: std::sync::Arc<std::sync::Mutex<RelayState>>,
     pub out: UdpSocket,
+    pub inner: UdpSocket,
 }
 
 struct RelayState {
@@ -294,6 +300,7 @@ impl Relay {
             outside,
             shared,
             out: outer,
+            inner,
         }
     }
 
@@ -305,6 +312,11 @@ impl Relay {
         }
     }
 
+    /// The box that is there.
+    pub fn site(&self) -> SocketAddr {
+        self.shared.lock().unwrap().site.unwrap()
+    }
+
     pub fn cut(&self, cut: bool) {
         self.shared.lock().unwrap().cut = cut;
     }
@@ -314,4 +326,25 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.shared.lock().unwrap().stop = true;
     }
+}
+
+/// CPU seconds that this process's threads of a name have used.
+pub fn cpu_of(name: &str) -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    let ticks = stats
+        .filter(|stat| stat.contains(&format!("({name})")))
+        .map(|stat| {
+            let after = stat.rsplit_once(')').unwrap().1;
+            let field = |n: usize| {
+                after
+                    .split_whitespace()
+                    .nth(n)
+                    .unwrap()
+                    .parse::<f64>()
+                    .unwrap()
+            };
+            field(11) + field(12)
+        });
+    ticks.sum::<f64>() / 100.0
 }
