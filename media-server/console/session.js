@@ -193,7 +193,7 @@ export function sessionPage(main, live, id) {
       members.get(site.code).show(site);
     }
     if (over) picture.viewer?.end();
-    else if (!picture.viewer) {
+    else if (!picture.viewer && session.state === "running") { // before, there is no program to watch
       picture.viewer = new Viewer(video, id, (next, detail) => {
         picture.state = next;
         picture.detail = detail;

@@ -163,8 +163,8 @@ async function addSite(live) {
   ], t("add.submit"), () => api.addSite(code.value.trim(), name.value.trim()));
   if (!added) return;
   notice(t("add.done", name.value.trim()), "good");
-  const site = { code: code.value.trim(), name: name.value.trim(), appliance: null, calls: [] };
-  if (!live.sites.some((known) => known.code === site.code)) manage(live, site);
+  const known = live.sites.find((site) => site.code === code.value.trim());
+  manage(live, known ?? { code: code.value.trim(), name: name.value.trim(), appliance: null, calls: [] });
 }
 
 /** A value to be read, copied or typed elsewhere. */

@@ -144,7 +144,7 @@ export const TEXTS = {
 
   "live.connecting": ["Đang kết nối hình…", "Connecting the picture…"],
   "live.waiting": ["Hình bị gián đoạn, đang nối lại…", "The picture stopped, reconnecting…"],
-  "live.retry": ["Chưa xem được hình trực tiếp ({0}). Tự thử lại…", "The live picture is not available ({0}). Trying again…"],
+  "live.retry": ["Chưa xem được hình trực tiếp. {0} Trang tự thử lại…", "The live picture is not available. {0} Trying again…"],
   "live.sound_on": ["Bật tiếng", "Sound on"],
   "live.sound_off": ["Tắt tiếng", "Sound off"],
   "live.fullscreen": ["Toàn màn hình", "Full screen"],

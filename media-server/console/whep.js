@@ -6,7 +6,7 @@ const GATHER_MS = 1500;
 /** No new frame for this long: the connection is made anew. */
 const STALL_MS = 4000;
 const FIRST_FRAME_MS = 8000;
-const RETRY_MS = [300, 1000, 2000, 4000];
+const RETRY_MS = [300, 1000, 2000];
 
 export class Viewer {
   /** `onState(state, detail)`: `connecting`, `playing`, `waiting`, `retry`, `stopped`. */
