@@ -110,12 +110,7 @@ impl Format {
         let width = (u64::from(width_mbs) * 16).checked_sub((left + right) * unit_x)?;
         let height = (u64::from(height_units) * 16 * fields).checked_sub((top + bottom) * unit_y * fields)?;
         let size = |pixels: u64| u16::try_from(pixels).ok().filter(|p| *p > 0);
-        Some(Self {
-            width: size(width)?,
-            height: size(height)?,
-            profile: [profile_idc, constraints, level],
-            high,
-        })
+        Some(Self { width: size(width)?, height: size(height)?, profile: [profile_idc, constraints, level], high })
     }
 }
 
@@ -188,9 +183,8 @@ mod tests {
     use super::*;
 
     /// x264, 1920×1080 High (the example of mp4-atom's own tests): cropped from 1088 lines.
-    const HIGH_1080: [u8; 26] = [
-        103, 100, 0, 40, 172, 217, 64, 120, 2, 39, 229, 132, 0, 0, 3, 0, 4, 0, 0, 3, 0, 240, 60, 96, 198, 88,
-    ];
+    const HIGH_1080: [u8; 26] =
+        [103, 100, 0, 40, 172, 217, 64, 120, 2, 39, 229, 132, 0, 0, 3, 0, 4, 0, 0, 3, 0, 240, 60, 96, 198, 88];
 
     #[test]
     fn size_and_depth_come_from_a_real_parameter_set() {

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use mp4_atom::{
-    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, Encode, FragmentInfo, Ftyp, Hdlr, Mdhd, Mdia, Mfhd, Mfra, Mfro,
-    Minf, Moof, Moov, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tfdt, Tfhd, Tfra, Tkhd, Traf, Trak, Trex, Trun, TrunEntry,
-    Url, Visual, Vmhd,
+    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, Encode, FragmentInfo, Ftyp, Hdlr, Mdhd, Mdia, Mfhd, Mfra,
+    Mfro, Minf, Moof, Moov, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tfdt, Tfhd, Tfra, Tkhd, Traf, Trak, Trex, Trun,
+    TrunEntry, Url, Visual, Vmhd,
 };
 
 use crate::avc::{Format, ParameterSets};
@@ -175,12 +175,7 @@ fn trex(track_id: u32, default_sample_flags: u32) -> Trex {
 fn video_trak(sets: &ParameterSets, format: Format) -> Trak {
     let [profile, compatibility, level] = format.profile;
     let avc1 = Avc1 {
-        visual: Visual {
-            data_reference_index: 1,
-            width: format.width,
-            height: format.height,
-            ..Visual::default()
-        },
+        visual: Visual { data_reference_index: 1, width: format.width, height: format.height, ..Visual::default() },
         avcc: Avcc {
             configuration_version: 1,
             avc_profile_indication: profile,
@@ -296,13 +291,13 @@ mod tests {
     #[test]
     fn opus_packets_say_how_long_they_are() {
         let cases: [(&[u8], u32); 8] = [
-            (&[0b0000_1000], 960),        // SILK 20 ms
-            (&[0b0111_1000], 960),        // hybrid 20 ms
-            (&[0b1111_1000], 960),        // CELT 20 ms
-            (&[0b1110_0000], 120),        // CELT 2.5 ms
-            (&[0b1111_1001], 1_920),      // two frames
-            (&[0b1111_1011, 3], 2_880),   // three frames
-            (&[0b0001_1000], 2_880),      // SILK 60 ms
+            (&[0b0000_1000], 960),      // SILK 20 ms
+            (&[0b0111_1000], 960),      // hybrid 20 ms
+            (&[0b1111_1000], 960),      // CELT 20 ms
+            (&[0b1110_0000], 120),      // CELT 2.5 ms
+            (&[0b1111_1001], 1_920),    // two frames
+            (&[0b1111_1011, 3], 2_880), // three frames
+            (&[0b0001_1000], 2_880),    // SILK 60 ms
             (&[], 960),
         ];
         for (packet, ticks) in cases {

@@ -374,8 +374,7 @@ impl Cutter {
     }
 
     fn open_file(&mut self, first: &Waiting) {
-        let Some((sets, format)) =
-            first.sets.as_ref().and_then(|sets| Some((sets.clone(), Format::of(&sets.sps[0])?)))
+        let Some((sets, format)) = first.sets.as_ref().and_then(|sets| Some((sets.clone(), Format::of(&sets.sps[0])?)))
         else {
             return;
         };
@@ -530,18 +529,14 @@ pub(crate) mod tests {
             if ms % 40 == 0 {
                 let unit = match ms {
                     2_000 => key(ms, 0),
-                    2_200 => key(ms, 1),
-                    2_800 => key(ms, 1),
+                    2_200 | 2_800 => key(ms, 1),
                     _ => picture(ms),
                 };
                 cutter.handle_video(&unit, Millis(ms));
             }
             cutter.handle_audio(&sound(ms), Millis(ms));
         }
-        assert_eq!(
-            drain(&mut cutter),
-            ["open@2000", "4:5+10", "close Format", "open@2200", "4:8+15", "5:12+25"]
-        );
+        assert_eq!(drain(&mut cutter), ["open@2000", "4:5+10", "close Format", "open@2200", "4:8+15", "5:12+25"]);
     }
 
     #[test]

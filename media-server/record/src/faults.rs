@@ -1,4 +1,5 @@
 //! Every call to the disk fails once, or from then on for good: nothing announced is lost, nothing panics.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -116,8 +116,7 @@ impl Chain {
     /// [`RecordError::Key`] when the key cannot sign.
     pub fn head_line(&mut self, at_ms: u64, key: &Signer) -> Result<Vec<u8>, RecordError> {
         let mut entry = self.entry(at_ms, Kind::Head.as_str(), json!({}));
-        let signature =
-            key.sign_raw(&head_message(&canonical(&entry))).map_err(|e| RecordError::Key(e.to_string()))?;
+        let signature = key.sign_raw(&head_message(&canonical(&entry))).map_err(|e| RecordError::Key(e.to_string()))?;
         entry.body = json!({ "signature": B64.encode(signature) });
         Ok(self.advance(canonical(&entry)))
     }
@@ -204,7 +203,9 @@ mod tests {
         let first = chain.line(5, "press", json!({"b": 1, "a": "ễ"}));
         assert_eq!(
             String::from_utf8(first.clone()).unwrap(),
-            format!("{{\"at_ms\":5,\"body\":{{\"a\":\"ễ\",\"b\":1}},\"kind\":\"press\",\"n\":0,\"prev\":\"{NO_PREV}\",\"v\":1}}\n")
+            format!(
+                "{{\"at_ms\":5,\"body\":{{\"a\":\"ễ\",\"b\":1}},\"kind\":\"press\",\"n\":0,\"prev\":\"{NO_PREV}\",\"v\":1}}\n"
+            )
         );
         let second = chain.line(6, "mute", json!({}));
         let mut reader = Chain::default();

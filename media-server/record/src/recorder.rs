@@ -115,10 +115,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`RecordError`]: nothing is recorded.
-    pub fn start(
-        config: RecorderConfig,
-        events: impl Fn(RecordEvent) + Send + 'static,
-    ) -> Result<Self, RecordError> {
+    pub fn start(config: RecorderConfig, events: impl Fn(RecordEvent) + Send + 'static) -> Result<Self, RecordError> {
         let clock = Clock::new();
         let writer = open(RealDisk, config, events, clock.now())?;
         let (queue, messages) = channel();

@@ -149,7 +149,15 @@ mod tests {
             assert_eq!(stream.file(part), name);
             assert_eq!(Stream::of_file(name), Some((stream, part)));
         }
-        for other in ["x.mp4", "program.1.mp4", "program.02.mp4", "site-.mp4", "site-a_b.mp4", "program.mp4.part", "journal.jsonl"] {
+        for other in [
+            "x.mp4",
+            "program.1.mp4",
+            "program.02.mp4",
+            "site-.mp4",
+            "site-a_b.mp4",
+            "program.mp4.part",
+            "journal.jsonl",
+        ] {
             assert_eq!(Stream::of_file(other), None, "{other}");
         }
     }

@@ -5,8 +5,8 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as B64;
-use bridgepoint_wire::{ApplianceId, SessionId};
 use bridgepoint_wire::jws::{PublicKey, Signer};
+use bridgepoint_wire::{ApplianceId, SessionId};
 use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer, Pem, X509Certificate};
 
@@ -34,12 +34,7 @@ pub fn certify_session_key(
 }
 
 /// `statement` with `"signature"` over its canonical bytes.
-pub(crate) fn signed(
-    key: &Signer,
-    cert_pem: &str,
-    context: &[u8],
-    mut statement: Value,
-) -> Result<Value, RecordError> {
+pub(crate) fn signed(key: &Signer, cert_pem: &str, context: &[u8], mut statement: Value) -> Result<Value, RecordError> {
     if Certificate::from_pem(cert_pem).map_err(RecordError::Key)?.key != key.public() {
         return Err(RecordError::Key("the certificate belongs to another key".into()));
     }
@@ -95,7 +90,7 @@ pub(crate) struct Certificate {
     pub der: Vec<u8>,
     /// Its key.
     pub key: PublicKey,
-    /// SHA-256 of its SubjectPublicKeyInfo, hex: how people name the key.
+    /// SHA-256 of its `SubjectPublicKeyInfo`, hex: how people name the key.
     pub key_id: String,
     /// Its subject, such as `CN=sealing`.
     pub subject: String,
@@ -119,7 +114,7 @@ impl Certificate {
         let subject = certificate.subject().to_string();
         let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
         let is_box = name.is_some_and(|name| name.parse::<ApplianceId>().is_ok());
-        Ok(Self { key, key_id, subject, is_box, der })
+        Ok(Self { der, key, key_id, subject, is_box })
     }
 
     /// Whether one of the certificates of `trust` (PEM) is this one, or has signed it; `at_ms` is when it was used.
@@ -138,7 +133,9 @@ impl Certificate {
             return Err("the trust file holds no certificate".into());
         }
         let anchored = anchors.iter().any(|der| *der == self.der || issued(&certificate, der));
-        anchored.then_some(()).ok_or_else(|| format!("the certificate {} is not signed by the given trust", self.subject))
+        anchored
+            .then_some(())
+            .ok_or_else(|| format!("the certificate {} is not signed by the given trust", self.subject))
     }
 }
 
@@ -161,7 +158,9 @@ fn issued(certificate: &X509Certificate<'_>, der: &[u8]) -> bool {
 }
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
-    X509Certificate::from_der(der).map(|(_, certificate)| certificate).map_err(|e| format!("no X.509 certificate ({e})"))
+    X509Certificate::from_der(der)
+        .map(|(_, certificate)| certificate)
+        .map_err(|e| format!("no X.509 certificate ({e})"))
 }
 
 fn certificates(pem: &str) -> Vec<Vec<u8>> {

@@ -29,7 +29,7 @@ pub enum Verdict {
     Intact,
     /// It fits together, but nobody says whose key signed it.
     NotAnchored {
-        /// SHA-256 of the sealing key (SubjectPublicKeyInfo), hex.
+        /// SHA-256 of the sealing key (`SubjectPublicKeyInfo`), hex.
         key: String,
     },
     /// What is there fits together, but the record was not closed, or not sealed.
@@ -239,7 +239,7 @@ impl Check {
         }
         match kind {
             Kind::Start if self.origin_ms.is_some() => return Err("a second start".into()),
-            Kind::Start | Kind::Resumed => self.start(parse(&entry.body)?)?,
+            Kind::Start | Kind::Resumed => self.start(&parse(&entry.body)?)?,
             Kind::Opened => self.opened(parse(&entry.body)?)?,
             Kind::Fragment => {
                 let body::Fragment { file, index, offset, bytes, sha256, .. } = parse(&entry.body)?;
@@ -272,7 +272,7 @@ impl Check {
         Ok(())
     }
 
-    fn start(&mut self, start: body::Start) -> Result<(), String> {
+    fn start(&mut self, start: &body::Start) -> Result<(), String> {
         if self.origin_ms.is_some_and(|origin| origin != start.origin_ms)
             || self.role.is_some_and(|role| role != start.role)
             || !self.session.is_empty() && self.session != start.session.as_str()

@@ -154,7 +154,8 @@ impl<D: Disk, E: Fn(RecordEvent)> Writer<D, E> {
     /// The user's own entry.
     pub fn handle_note(&mut self, at_ms: u64, kind: &str, body: Value, now: Now) {
         // What RFC 8785 cannot hold (numbers beyond 2⁵³) is kept as text.
-        let body = if serde_json_canonicalizer::to_vec(&body).is_ok() { body } else { json!({ "text": body.to_string() }) };
+        let body =
+            if serde_json_canonicalizer::to_vec(&body).is_ok() { body } else { json!({ "text": body.to_string() }) };
         if kind.parse::<Kind>().is_ok() {
             // Only the recorder itself says what is in its files.
             self.line(at_ms, "note", json!({ "kind": kind, "body": body }), None);

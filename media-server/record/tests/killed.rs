@@ -1,4 +1,5 @@
 //! `kill -9` at any moment: what was announced is there, the rest is cut cleanly, the journal says so.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
@@ -81,7 +82,7 @@ fn check_announced(folder: &Path, announced: &[[String; 3]]) {
         let entry = entries
             .iter()
             .map(|entry| &entry["body"])
-            .find(|body| body["file"] == file.as_str() && body["index"].to_string() == *index)
+            .find(|body| body["file"] == file.as_str() && body["index"].as_u64() == index.parse().ok())
             .unwrap_or_else(|| panic!("{file} {index} is not in the journal"));
         let (offset, bytes) = (entry["offset"].as_u64().unwrap() as usize, entry["bytes"].as_u64().unwrap() as usize);
         let content = std::fs::read(folder.join(file)).unwrap();
@@ -103,8 +104,12 @@ fn plays(folder: &Path) {
 fn later(clip: &Clip, seconds: u64) -> Clip {
     let mut video = clip.video.clone();
     let mut audio = clip.audio.clone();
-    video.iter_mut().for_each(|unit| unit.ticks += seconds * 90_000);
-    audio.iter_mut().for_each(|packet| packet.ticks += seconds * 48_000);
+    for unit in &mut video {
+        unit.ticks += seconds * 90_000;
+    }
+    for packet in &mut audio {
+        packet.ticks += seconds * 48_000;
+    }
     Clip { video, audio }
 }
 

@@ -1,26 +1,30 @@
 //! What the recorder writes is what came in, as ordinary players see it.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bridgepoint_record::{RecordEvent, Role, Stream};
 use common::{case, feed, quiet, site, standard};
 
 /// Per track: (pts, size, SHA-256) of each packet as ffprobe sees it.
 fn packets(file: &std::path::Path) -> [Vec<(u64, usize, String)>; 2] {
-    let entries = ["-show_data_hash", "sha256", "-show_entries", "packet=stream_index,pts,size,data_hash", "-of", "csv=p=0"];
+    let entries =
+        ["-show_data_hash", "sha256", "-show_entries", "packet=stream_index,pts,size,data_hash", "-of", "csv=p=0"];
     let mut tracks = [Vec::new(), Vec::new()];
     for line in quiet("ffprobe", &entries, file).lines() {
         let fields: Vec<&str> = line.trim_end_matches(',').split(',').collect();
         let hash = fields[3].trim_start_matches("SHA256:").to_owned();
-        tracks[fields[0].parse::<usize>().unwrap()].push((fields[1].parse().unwrap(), fields[2].parse().unwrap(), hash));
+        tracks[fields[0].parse::<usize>().unwrap()].push((
+            fields[1].parse().unwrap(),
+            fields[2].parse().unwrap(),
+            hash,
+        ));
     }
     tracks
 }
 
 fn expected(ticks: u64, data: &[u8]) -> (u64, usize, String) {
-    let hash: String = digest(&SHA256, data).as_ref().iter().map(|b| format!("{b:02x}")).collect();
-    (ticks, data.len(), hash)
+    (ticks, data.len(), bridgepoint_record::journal::sha256(data))
 }
 
 #[test]
@@ -60,7 +64,11 @@ fn a_change_of_resolution_ends_the_file_and_both_parts_play() {
         let [video, audio] = packets(&file);
         assert_eq!(video.len(), 50, "{name}");
         assert!((100..=101).contains(&audio.len()), "{name}: {}", audio.len());
-        let shown = quiet("ffprobe", &["-show_entries", "stream=width,height", "-select_streams", "v", "-of", "csv=p=0"], &file);
+        let shown = quiet(
+            "ffprobe",
+            &["-show_entries", "stream=width,height", "-select_streams", "v", "-of", "csv=p=0"],
+            &file,
+        );
         assert_eq!(shown.trim(), size);
         quiet("ffmpeg", &[], &file);
     }
@@ -90,7 +98,8 @@ fn the_seek_index_leads_to_the_key_frames() {
     recorder.finish().unwrap();
     let file = case.folder.join("program.mp4");
     // From 8 s on the next earlier key frame is the one at 7.2 s (every 50 pictures from 3.2 s).
-    let near = ["-read_intervals", "8%+#1", "-select_streams", "v", "-show_entries", "packet=pts_time", "-of", "csv=p=0"];
+    let near =
+        ["-read_intervals", "8%+#1", "-select_streams", "v", "-show_entries", "packet=pts_time", "-of", "csv=p=0"];
     assert_eq!(quiet("ffprobe", &near, &file).trim().trim_end_matches(','), "7.200000");
     let bytes = std::fs::read(&file).unwrap();
     let len = u32::from_be_bytes(bytes[bytes.len() - 4..].try_into().unwrap()) as usize;

@@ -150,7 +150,9 @@ fn check_session(folder: &Path, journal: &Journal, findings: &mut Vec<Finding>) 
     };
     if journal.end.as_ref().is_some_and(|end| *end != sha256(&bytes)) {
         find("it is not what the journal's end says: it was altered");
-    } else if serde_json::from_slice::<Value>(&bytes).is_ok_and(|session| session["session"] != journal.session.as_str()) {
+    } else if serde_json::from_slice::<Value>(&bytes)
+        .is_ok_and(|session| session["session"] != journal.session.as_str())
+    {
         find("it belongs to another session");
     }
     Ok(())

@@ -116,9 +116,8 @@ impl Journal {
     }
 
     fn take(&mut self, entry: &Value) -> Result<(), String> {
-        const OWN: [&str; 10] = [
-            "start", "resumed", "opened", "fragment", "closed", "gap", "failed", "recovered", "head", "end",
-        ];
+        const OWN: [&str; 10] =
+            ["start", "resumed", "opened", "fragment", "closed", "gap", "failed", "recovered", "head", "end"];
         let kind = entry["kind"].as_str().unwrap_or("");
         let body = &entry["body"];
         if self.end.is_some() && kind != "head" {

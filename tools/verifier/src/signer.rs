@@ -12,7 +12,8 @@ use x509_parser::prelude::{FromDer as _, Pem, X509Certificate};
 
 /// SHA-256 as lower-case hex.
 pub fn sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let nibbles = digest(&SHA256, bytes).as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]).collect::<Vec<u8>>();
+    nibbles.into_iter().filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
 }
 
 /// A public key.
@@ -49,7 +50,7 @@ pub fn check(object: &Value, context: &str, key: &Key) -> Result<(), String> {
 pub struct Certificate {
     der: Vec<u8>,
     pub key: Key,
-    /// SHA-256 of the SubjectPublicKeyInfo, hex.
+    /// SHA-256 of the `SubjectPublicKeyInfo`, hex.
     pub key_id: String,
     pub subject: String,
     /// Its common name is an appliance's (1 to 40 letters, digits, hyphens).
@@ -60,7 +61,7 @@ impl Certificate {
     /// The first in a PEM text.
     pub fn parse(pem: &str) -> Result<Self, String> {
         let der = ders(pem).into_iter().next().ok_or("its certificate cannot be read")?;
-        let (_, x509) = X509Certificate::from_der(&der).map_err(|_| "its certificate cannot be read")?;
+        let (_, x509) = &X509Certificate::from_der(&der).map_err(|_| "its certificate cannot be read")?;
         let spki = x509.public_key();
         let raw = spki.subject_public_key.data.to_vec();
         let key = match (spki.algorithm.algorithm.to_id_string().as_str(), raw.len()) {
@@ -69,10 +70,9 @@ impl Certificate {
             _ => return Err("its certificate's key is of a kind that is not known".into()),
         };
         let name = x509.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).unwrap_or("");
-        let is_box =
-            (1..=40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let is_box = (1..=40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         let (key_id, subject) = (sha256(spki.raw), x509.subject().to_string());
-        Ok(Self { key, key_id, subject, is_box, der })
+        Ok(Self { der, key, key_id, subject, is_box })
     }
 
     /// Whether `trust` (PEM) holds it, or an authority that signed it, and it was valid at `at_ms`.
@@ -86,13 +86,12 @@ impl Certificate {
 
 fn is_issuer(der: &[u8], of: &X509Certificate<'_>) -> bool {
     let Ok((_, authority)) = X509Certificate::from_der(der) else { return false };
-    let algorithm: &'static dyn VerificationAlgorithm =
-        match of.signature_algorithm.algorithm.to_id_string().as_str() {
-            "1.2.840.10045.4.3.2" => &ECDSA_P256_SHA256_ASN1,
-            "1.2.840.10045.4.3.3" => &ECDSA_P384_SHA384_ASN1,
-            "1.3.101.112" => &ED25519,
-            _ => return false,
-        };
+    let algorithm: &'static dyn VerificationAlgorithm = match of.signature_algorithm.algorithm.to_id_string().as_str() {
+        "1.2.840.10045.4.3.2" => &ECDSA_P256_SHA256_ASN1,
+        "1.2.840.10045.4.3.3" => &ECDSA_P384_SHA384_ASN1,
+        "1.3.101.112" => &ED25519,
+        _ => return false,
+    };
     let key = UnparsedPublicKey::new(algorithm, authority.public_key().subject_public_key.data.to_vec());
     authority.is_ca()
         && authority.subject().as_raw() == of.issuer().as_raw()

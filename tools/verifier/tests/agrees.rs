@@ -1,4 +1,5 @@
 //! The stand-alone verifier and the server's own come to the same judgement, on good records and on damaged ones.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[path = "../../../media-server/record/tests/common/mod.rs"]
 mod common;

@@ -1,5 +1,5 @@
 //! Really encoded material, keys and certificates, and a recorder around them.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its own part; helpers of tests, not tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use bridgepoint_record::{RecordEvent, Recorder, RecorderConfig, Role, Stream, certify_session_key};
 use bridgepoint_wire::jws::Signer;
 use bridgepoint_wire::media::{AccessUnit, OpusPacket};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, Issuer, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519,
-};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use serde_json::json;
 
 /// 2026-11-24T10:15:30Z.
@@ -36,14 +34,43 @@ pub fn clip(size: &str, seconds: u32, start_ms: u64) -> Clip {
     run(
         &[
             &format!("testsrc2=size={size}:rate=25"),
-            "-t", &seconds, "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-bf", "0", "-g", "50",
-            "-x264-params", "repeat-headers=1:aud=1", "-pix_fmt", "yuv420p", "-f", "h264",
+            "-t",
+            &seconds,
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-tune",
+            "zerolatency",
+            "-bf",
+            "0",
+            "-g",
+            "50",
+            "-x264-params",
+            "repeat-headers=1:aud=1",
+            "-pix_fmt",
+            "yuv420p",
+            "-f",
+            "h264",
         ],
         &video,
     );
     run(
-        &["sine=frequency=440:sample_rate=48000", "-t", &seconds, "-c:a", "libopus", "-ac", "1", "-b:a", "32k",
-          "-frame_duration", "20", "-f", "ogg"],
+        &[
+            "sine=frequency=440:sample_rate=48000",
+            "-t",
+            &seconds,
+            "-c:a",
+            "libopus",
+            "-ac",
+            "1",
+            "-b:a",
+            "32k",
+            "-frame_duration",
+            "20",
+            "-f",
+            "ogg",
+        ],
         &audio,
     );
     let video = access_units(&std::fs::read(video).unwrap())
