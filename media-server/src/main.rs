@@ -20,6 +20,7 @@ mod views;
 mod worker;
 mod workers;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -48,7 +49,11 @@ enum Program {
 
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("BRIDGEPOINT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let ended = match Program::parse() {
         Program::Init(args) => init::run(&args),
         Program::Run { config } => run::run(&config),

@@ -1,5 +1,6 @@
 //! SQLite: what must survive the control process. The only place that knows it.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -40,6 +41,14 @@ pub enum StoreError {
     /// The database.
     #[error("database: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// Its file.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A newer program has written this database.
     #[error("{} has schema {found}, this program knows {}: use the newer program", path.display(), MIGRATIONS.len())]
     Newer {
@@ -91,6 +100,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn open(path: &Path) -> Result<Self> {
+        // Hashes of passwords are in it: nobody else reads it, nor the files that SQLite makes beside it.
+        let made = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        made.map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let mut connection = Connection::open(path)?;
         // FULL: what was acknowledged to a box must survive a power cut, and so must a command's number.
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;

@@ -124,7 +124,7 @@ impl Workers {
             }
         });
         // Later: a start must not share the machine with the next worker's start.
-        self.warm_up(Duration::from_secs(3));
+        self.warm_up(Duration::from_secs(5));
         Handle { to, pid: None }
     }
 

@@ -433,7 +433,12 @@ impl Session {
             (member.online, member.join_sent_ms) = (false, None);
         }
         if alive {
-            self.worker = Worker::Opening { since_ms: now_ms };
+            // What it said last still holds until it says otherwise: nobody's lamp flickers.
+            self.worker = if self.on_record {
+                Worker::Open { since_ms: now_ms, heard_ms: now_ms, recording: true }
+            } else {
+                Worker::Opening { since_ms: now_ms }
+            };
             if let Phase::Closing { .. } | Phase::Sealing = self.phase {
                 self.phase = Phase::Closing { deadline_ms: now_ms + CLOSE_MS };
                 self.to_worker(ToWorker::Close);

@@ -5,9 +5,11 @@ use std::io::Write as _;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as B64;
+use bridgepoint_record::RecordError;
 use bridgepoint_wire::command::{IceCredentials, Join, Order, VideoOrder};
 use bridgepoint_wire::jws::Signer;
 use bridgepoint_wire::local::{Conference, ConferenceSite, FromWorker, ToWorker};
@@ -21,6 +23,10 @@ use super::{Done, Hub, Running, SHOWN_ENDED};
 use crate::clock::{now_ms, stamp};
 use crate::workers::FromWorkers;
 use crate::{archive, pki, secret};
+
+/// How long a record may be held by a worker that is said to be dead, and how often it is asked for.
+const SEAL_PATIENCE: Duration = Duration::from_secs(5);
+const SEAL_AGAIN: Duration = Duration::from_millis(50);
 
 /// What the next control process must know of a running session and the store must not: keys. Mode 0600, in the
 /// runtime folder, gone when the session is.
@@ -52,7 +58,7 @@ pub enum OpenError {
     Pki(#[from] pki::PkiError),
     /// The record's certificate.
     #[error("session certificate: {0}")]
-    Record(#[from] bridgepoint_record::RecordError),
+    Record(#[from] RecordError),
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
@@ -420,12 +426,24 @@ fn lost_conference(session: &Session, folder: &Path) -> Conference {
     }
 }
 
-fn seal(folder: &Path, pki: &pki::Pki, head: Option<String>) -> Result<(), bridgepoint_record::RecordError> {
-    let head = match head {
-        Some(head) => head,
-        None => bridgepoint_record::recover(folder)?.head,
+/// Seals the record. Without a head, or when the record does not end with it, the record is recovered before.
+fn seal(folder: &Path, pki: &pki::Pki, head: Option<String>) -> Result<(), RecordError> {
+    let seal = |head: &str| bridgepoint_record::seal(folder, &pki.sealing, &pki.sealing_pem, head);
+    if let Some(head) = head {
+        match seal(&head) {
+            Err(error @ RecordError::Unfit { .. }) => tracing::warn!(%error, "record not sealed as it is"),
+            sealed => return sealed,
+        }
+    }
+    let begin = Instant::now();
+    let recovered = loop {
+        match bridgepoint_record::recover(folder) {
+            // The worker that wrote it is about to end.
+            Err(RecordError::Busy { .. }) if begin.elapsed() < SEAL_PATIENCE => std::thread::sleep(SEAL_AGAIN),
+            recovered => break recovered?,
+        }
     };
-    bridgepoint_record::seal(folder, &pki.sealing, &pki.sealing_pem, &head)
+    seal(&recovered.head)
 }
 
 fn port(conference: &Conference) -> Option<u16> {

@@ -21,7 +21,7 @@ struct Args {
     #[arg(long, global = true)]
     server: Option<String>,
     /// `token.json` of `bridgepoint-server init`, or a file with the token alone.
-    #[arg(long, global = true, env = "BRIDGEPOINT_TOKEN_FILE")]
+    #[arg(long, global = true)]
     token_file: Option<PathBuf>,
     /// The CA that the server's certificate is of; default: what the token file says.
     #[arg(long, global = true)]

@@ -287,6 +287,7 @@ fn an_adopted_worker_keeps_the_session_and_a_dead_one_ends_it() {
     adopted.handle_worker(9_010, FromWorker::Opened { port: 1 });
     adopted.handle_worker(9_010, program());
     assert!(adopted.is_live() && adopted.on_record());
+    assert_eq!(kinds(&drain(&mut adopted)), [] as [&str; 0], "no lamp flickers");
     let mut dead: Session = serde_json::from_slice(&bytes).unwrap();
     dead.handle_adoption(9_000, false);
     assert_eq!(kinds(&drain(&mut dead)), ["recover"]);
