@@ -1,0 +1,234 @@
+//! One conference: its link, its mix, its record, and the threads between them.
+
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::{Context as _, anyhow};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bridgepoint_link::{CentreLink, Identity};
+use bridgepoint_record::{RecordEvent, Recorder, RecorderConfig, Role, Stream};
+use bridgepoint_wire::SiteCode;
+use bridgepoint_wire::jws::Signer;
+use bridgepoint_wire::local::{self, ConferenceSite, FromWorker, ToWorker};
+use bridgepoint_wire::text::{Lang, Text};
+use server_core::{Fonts, Mixer, MixerConfig, Site};
+use server_media::{EncoderEvent, OpusDec, ProgramEncoder};
+
+use super::clock::SessionClock;
+use super::confine::confine;
+use super::line;
+use super::mixing::{Input, Mixing, Outlets, raise_priority};
+use super::paths::{Ends, Paths};
+use super::slot::LinkSlot;
+
+/// Where Debian's `fonts-noto-core` puts the fonts of plates and slates: they have every Vietnamese letter.
+const FONTS: &str = "/usr/share/fonts/truetype/noto";
+/// The tick thread goes before encoders and decoders, and after the link.
+const TICK_NICE: i32 = -8;
+
+/// A running conference.
+pub struct Conference {
+    clock: SessionClock,
+    recorder: Arc<Recorder>,
+    link: CentreLink,
+    slot: LinkSlot,
+    inputs: Sender<Input>,
+    ticking: JoinHandle<()>,
+    program: Arc<ProgramEncoder>,
+    sites: Vec<Site>,
+    line: line::Sender,
+}
+
+impl Conference {
+    /// Opens the files and the port, confines the process, and starts to mix.
+    ///
+    /// # Errors
+    /// What cannot be had: port, folder, fonts, encoder, keys.
+    pub fn open(opening: local::Conference, line: line::Sender) -> anyhow::Result<Self> {
+        let clock = SessionClock::new(opening.origin_ms);
+        let fonts = fonts(Path::new(FONTS))?;
+        let socket = UdpSocket::bind(&opening.listen).with_context(|| format!("media port {}", opening.listen))?;
+        let port = socket.local_addr()?.port();
+        let confinement = confine(Path::new(&opening.archive));
+
+        let recorder = Arc::new(record(&opening, &line)?);
+        let link = LinkSlot::default();
+        let program = Arc::new(encode(&opening, &link, &recorder, &line)?);
+        let (inputs, from_all) = channel();
+        let ends = Ends {
+            link: link.clone(),
+            clock,
+            recorder: Arc::clone(&recorder),
+            mixing: inputs.clone(),
+            program: Arc::clone(&program),
+            line: line.clone(),
+        };
+        let mut paths = Paths::new(ends);
+        let identity = Identity { cert_der: decode(&opening.dtls_cert)?, key_der: decode(&opening.dtls_key)? };
+        let running = CentreLink::start(socket, identity, opening.origin_ms, move |event| paths.handle(event))?;
+        link.fill(running.clone());
+
+        let outlets =
+            Outlets { link: running.clone(), recorder: Arc::clone(&recorder), picture: Arc::clone(&program), line: line.clone() };
+        let config = MixerConfig {
+            fonts,
+            lang: Lang::Vi,
+            start: clock.now(),
+            decoder: Box::new(|| Box::new(OpusDec::new().expect("libopus decodes mono at 48 kHz wherever it runs"))),
+        };
+        let mixing = Mixing::new(Mixer::new(config), clock, outlets)?;
+        let ticking = std::thread::Builder::new().name("tick".into()).spawn(move || {
+            raise_priority(TICK_NICE);
+            mixing.run(&from_all);
+        })?;
+
+        let mut conference = Self { clock, recorder, link: running, slot: link, inputs, ticking, program, sites: Vec::new(), line };
+        for site in opening.sites {
+            conference.let_in(site);
+        }
+        tracing::info!(port, ?confinement, session = %opening.session, "conference is open");
+        conference.line.say(FromWorker::Opened { port });
+        Ok(conference)
+    }
+
+    /// Control said something.
+    pub fn handle(&mut self, message: ToWorker) {
+        match message {
+            ToWorker::Note { at_ms, kind, body } => self.recorder.note(at_ms, &kind, body),
+            ToWorker::OnRecord(on) => self.tell_mix(Input::OnRecord(on)),
+            ToWorker::Whep { viewer, offer } => {
+                let answer = self.link.whep(viewer, &offer).map_err(|error| error.to_string());
+                self.line.say(FromWorker::WhepAnswer { viewer, answer });
+            }
+            ToWorker::WhepEnd { viewer } => self.link.whep_end(viewer),
+            ToWorker::Whip { site, name, offer } => {
+                self.seat(Site { code: site.clone(), name });
+                let answer = self.link.whip(site.clone(), &offer).map_err(|error| error.to_string());
+                self.line.say(FromWorker::WhipAnswer { site, answer });
+            }
+            ToWorker::WhipEnd { site } => self.whip_ended(&site),
+            ToWorker::Mute { site, on } => {
+                let at_ms = self.clock.utc_ms(self.clock.now());
+                self.recorder.note(at_ms, "mute", serde_json::json!({ "site": site, "on": on }));
+                self.tell_mix(Input::Mute(site, on));
+            }
+            ToWorker::Site(site) => self.let_in(site),
+            ToWorker::Open(_) => tracing::error!("a worker has one conference; this one is open"),
+            ToWorker::Close => {}
+        }
+    }
+
+    /// Ends the program and closes every file.
+    pub fn close(self) -> FromWorker {
+        let Self { recorder, link, slot, inputs, ticking, program, .. } = self;
+        let _ = inputs.send(Input::Stop);
+        let _ = ticking.join();
+        // Whoever holds these ends with the last of them; only then is the recorder nobody else's.
+        slot.clear();
+        drop((link, program, inputs));
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(3);
+        let mut shared = recorder;
+        let closed = loop {
+            match Arc::try_unwrap(shared) {
+                Ok(alone) => break alone.finish(),
+                Err(still) if std::time::Instant::now() < deadline => {
+                    shared = still;
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                Err(_) => break Err(bridgepoint_record::RecordError::Stuck { seconds: 3 }),
+            }
+        };
+        match closed {
+            Ok(closed) => FromWorker::Closed { head: closed.head },
+            Err(error) => fault(Text::RecorderFailed, [String::from("journal.jsonl"), error.to_string()]),
+        }
+    }
+
+    fn let_in(&mut self, site: ConferenceSite) {
+        let ConferenceSite { code, name, dtls_fingerprint, ice_centre, ice_box } = site;
+        self.seat(Site { code: code.clone(), name });
+        self.link.add_site(code, ice_centre, ice_box, dtls_fingerprint);
+    }
+
+    /// Gives a site a tile; one that has it keeps it.
+    fn seat(&mut self, site: Site) {
+        if !self.sites.iter().any(|have| have.code == site.code) {
+            self.sites.push(site);
+            self.tell_mix(Input::Sites(self.sites.clone()));
+        }
+    }
+
+    fn whip_ended(&mut self, site: &SiteCode) {
+        self.link.whip_end(site);
+        self.recorder.close_stream(&Stream::Site(site.clone()));
+        self.sites.retain(|have| have.code != *site);
+        self.tell_mix(Input::Sites(self.sites.clone()));
+    }
+
+    fn tell_mix(&self, input: Input) {
+        if self.inputs.send(input).is_err() {
+            tracing::error!("the tick thread has ended");
+        }
+    }
+}
+
+fn record(opening: &local::Conference, line: &line::Sender) -> anyhow::Result<Recorder> {
+    let config = RecorderConfig {
+        folder: PathBuf::from(&opening.archive),
+        session: opening.session.clone(),
+        origin_ms: opening.origin_ms,
+        part: opening.part,
+        role: Role::Centre,
+        session_key: Signer::from_pkcs8(&decode(&opening.session_key)?)?,
+        session_cert: opening.session_cert.clone(),
+        about: opening.about.clone(),
+    };
+    let line = line.clone();
+    let events = move |event| match event {
+        RecordEvent::Written { file, .. } if file.starts_with("program") => line.say(FromWorker::Recording { file }),
+        RecordEvent::Failed { file, error } => line.say(fault(Text::RecorderFailed, [file, error])),
+        RecordEvent::Opened { .. } | RecordEvent::Written { .. } | RecordEvent::Closed { .. } => {}
+    };
+    Ok(Recorder::start(config, events)?)
+}
+
+/// The program's encoder: each access unit goes to everybody and into the record.
+fn encode(
+    opening: &local::Conference,
+    link: &LinkSlot,
+    recorder: &Arc<Recorder>,
+    line: &line::Sender,
+) -> anyhow::Result<ProgramEncoder> {
+    let (link, recorder, line) = (link.clone(), Arc::clone(recorder), line.clone());
+    let events = move |event| match event {
+        EncoderEvent::Unit(unit) => {
+            link.with(|link| link.send_program(unit.clone()));
+            recorder.video(&Stream::Program, unit);
+        }
+        EncoderEvent::Failed(error) => {
+            tracing::error!(%error, "the program's encoder was started anew");
+            line.say(fault(Text::EncoderStalled, [error.to_string()]));
+        }
+    };
+    Ok(ProgramEncoder::start(opening.program, || {}, events)?)
+}
+
+fn fonts(folder: &Path) -> anyhow::Result<Fonts> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        std::fs::read(&path).with_context(|| format!("{} (Debian package fonts-noto-core)", path.display()))
+    };
+    Ok(Fonts::new(read("NotoSans-Regular.ttf")?, read("NotoSans-Bold.ttf")?)?)
+}
+
+fn fault<const N: usize>(text: Text, details: [String; N]) -> FromWorker {
+    FromWorker::Fault { text: text.name().into(), details: details.into() }
+}
+
+fn decode(base64: &str) -> anyhow::Result<Vec<u8>> {
+    BASE64.decode(base64).map_err(|_| anyhow!("a key or certificate of control is not base64"))
+}

@@ -1,0 +1,111 @@
+//! What a receiver of the program sees: frames per second, and the delay from a site's camera to it.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use bridgepoint_wire::media::AccessUnit;
+use serde::Serialize;
+
+/// A picture of the program and when it was there.
+pub struct Received {
+    /// When its last packet came.
+    pub at: Instant,
+    /// The picture.
+    pub unit: AccessUnit,
+}
+
+/// A rectangle of the program, pixels.
+#[derive(Clone, Copy)]
+pub struct Area {
+    /// Left edge.
+    pub x: u32,
+    /// Upper edge.
+    pub y: u32,
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+}
+
+/// Figures of one window of time.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Window {
+    /// CPU seconds per second of the process and its children.
+    pub cpu: f64,
+    /// Program frames received per second.
+    pub fps: f64,
+}
+
+/// Sent flashes against seen ones, milliseconds; a flash is seen when the area's mean goes from dark to light.
+pub fn delays(received: &[Received], area: Area, sent: &[Instant]) -> anyhow::Result<Vec<f64>> {
+    let levels = levels(received, area)?;
+    let risen = levels.windows(2).enumerate().filter(|(_, pair)| pair[0] < 100 && pair[1] >= 140).map(|(n, _)| n + 1);
+    let delay = |n: usize| {
+        let at = received.get(n)?.at;
+        let before = sent.iter().rev().find(|sent| **sent <= at)?;
+        Some((at - *before).as_secs_f64() * 1e3)
+    };
+    Ok(risen.filter_map(delay).collect())
+}
+
+/// Mean luma of `area` in each picture.
+fn levels(received: &[Received], area: Area) -> anyhow::Result<Vec<u8>> {
+    let Area { x, y, width, height } = area;
+    let filter = format!("crop={width}:{height}:{x}:{y},scale=1:1:flags=area,format=gray");
+    let mut decoder = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-f", "h264", "-i", "pipe:0", "-vsync", "passthrough", "-vf", &filter])
+        .args(["-f", "rawvideo", "pipe:1"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("ffmpeg")?;
+    let mut stdin = decoder.stdin.take().context("ffmpeg's input")?;
+    let stream: Vec<u8> = received.iter().flat_map(|r| r.unit.to_annex_b()).collect();
+    let feeding = std::thread::spawn(move || stdin.write_all(&stream));
+    let output = decoder.wait_with_output()?;
+    ensure!(feeding.join().is_ok() && output.status.success(), "ffmpeg could not decode the program");
+    Ok(output.stdout)
+}
+
+/// Value at a share (0 to 1) of the sorted values.
+pub fn percentile(values: &[f64], share: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = (share * (sorted.len().checked_sub(1)?) as f64).round() as usize;
+    sorted.get(at).copied()
+}
+
+/// Frames that came between two instants, per second.
+pub fn fps(received: &[Received], from: Instant, length: Duration) -> f64 {
+    let within = received.iter().filter(|r| r.at >= from && r.at < from + length).count();
+    within as f64 / length.as_secs_f64()
+}
+
+/// CPU time that a process and its living descendants have used so far.
+pub fn cpu_of_tree(root: u32) -> Duration {
+    let mut total = Duration::ZERO;
+    let mut open = vec![root];
+    while let Some(pid) = open.pop() {
+        total += cpu_of(pid).unwrap_or_default();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        open.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+    }
+    total
+}
+
+/// Resident memory, MiB.
+pub fn memory_mib(pid: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
+}
+
+/// `utime` and `stime` of `/proc/<pid>/stat`, which counts in 1/100 s on Linux (`USER_HZ`).
+fn cpu_of(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * 10))
+}

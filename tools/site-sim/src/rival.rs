@@ -1,0 +1,140 @@
+//! The alternative: the same job done by a plain GStreamer pipeline, as one writes it from stock elements.
+
+use std::fmt::Write as _;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::Context as _;
+
+use crate::measure::Area;
+
+const KEY: &str = "012345678901234567890123456789012345678901234567890123456789";
+const CIPHERS: &str = "srtp-cipher=(string)aes-128-icm, srtp-auth=(string)hmac-sha1-80, \
+                       srtcp-cipher=(string)aes-128-icm, srtcp-auth=(string)hmac-sha1-80";
+
+/// A tile of the grid.
+pub type Tile = Area;
+
+/// UDP ports of one site of the alternative.
+pub struct Ports {
+    /// Picture, to the centre.
+    pub video: u16,
+    /// Sound, to the centre.
+    pub audio: u16,
+    /// The program's picture, to the site (nobody listens: the cost of sending is what counts).
+    pub program: u16,
+    /// The program's sound, to the site.
+    pub sound: u16,
+}
+
+impl Ports {
+    /// Free ports, as far as the system tells.
+    pub fn free() -> anyhow::Result<Self> {
+        // All are bound at once before any is let go: four different ones.
+        let sockets: Vec<UdpSocket> = (0..4).map(|_| UdpSocket::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+        let port = |n: usize| sockets[n].local_addr().map(|address| address.port());
+        Ok(Self { video: port(0)?, audio: port(1)?, program: port(2)?, sound: port(3)? })
+    }
+}
+
+fn srtp_caps(media: &str, rate: u32, encoding: &str, payload: u8) -> String {
+    format!(
+        "application/x-srtp, media=(string){media}, clock-rate=(int){rate}, encoding-name=(string){encoding}, \
+         payload=(int){payload}, srtp-key=(buffer){KEY}, {CIPHERS}"
+    )
+}
+
+fn encrypt(port: u16) -> String {
+    format!(
+        "srtpenc key={KEY} rtp-cipher=aes-128-icm rtp-auth=hmac-sha1-80 rtcp-cipher=aes-128-icm \
+         rtcp-auth=hmac-sha1-80 ! udpsink host=127.0.0.1 port={port} sync=false async=false"
+    )
+}
+
+/// The MCU: receives, decodes, mixes, encodes once, sends to each, records each site and the program. The program's
+/// picture goes to `watch` as plain RTP as well.
+pub fn mcu(ports: &[Ports], tiles: &[Tile], watch: u16, out: &Path) -> anyhow::Result<Child> {
+    let out = out.to_str().context("paths are UTF-8")?;
+    let mut line = String::from("compositor name=comp background=black start-time-selection=first ");
+    for (n, Tile { x, y, width, height }) in tiles.iter().enumerate() {
+        write!(line, "sink_{n}::xpos={x} sink_{n}::ypos={y} sink_{n}::width={width} sink_{n}::height={height} ")?;
+    }
+    write!(
+        line,
+        "! video/x-raw,format=I420,width=1280,height=720,framerate=25/1 ! x264enc speed-preset=superfast \
+         tune=zerolatency threads=1 bitrate=2000 key-int-max=50 ! video/x-h264,profile=main ! tee name=pv \
+         audiomixer name=mix ! audio/x-raw,rate=48000,channels=1 ! opusenc bitrate=64000 ! tee name=pa \
+         matroskamux name=program ! filesink location={out}/program.mkv \
+         pv. ! queue ! h264parse ! program. pa. ! queue ! opusparse ! program. \
+         pv. ! queue ! rtph264pay config-interval=-1 ! udpsink host=127.0.0.1 port={watch} sync=false async=false "
+    )?;
+    for (n, port) in ports.iter().enumerate() {
+        let (video, audio) = (srtp_caps("video", 90_000, "H264", 96), srtp_caps("audio", 48_000, "OPUS", 97));
+        write!(
+            line,
+            "udpsrc port={} caps=\"{video}\" ! srtpdec ! rtpjitterbuffer latency=60 ! rtph264depay ! h264parse ! \
+             tee name=v{n} v{n}. ! queue ! avdec_h264 max-threads=1 ! comp.sink_{n} v{n}. ! queue ! m{n}. \
+             udpsrc port={} caps=\"{audio}\" ! srtpdec ! rtpjitterbuffer latency=60 ! rtpopusdepay ! tee name=a{n} \
+             a{n}. ! queue ! opusdec ! audioconvert ! mix. a{n}. ! queue ! opusparse ! m{n}. \
+             matroskamux name=m{n} ! filesink location={out}/site-{n}.mkv \
+             pv. ! queue ! rtph264pay config-interval=-1 ! {} pa. ! queue ! rtpopuspay ! {} ",
+            port.video,
+            port.audio,
+            encrypt(port.program),
+            encrypt(port.sound),
+        )?;
+    }
+    launch(&line)
+}
+
+/// The sites: send `source` (H.264 + PCM, long enough for the run) paced, as SRTP; the first site's picture goes to
+/// `reference` as plain RTP as well, so that it is known when each frame was sent.
+pub fn sites(ports: &[Ports], sources: &[std::path::PathBuf], reference: u16) -> anyhow::Result<Child> {
+    let mut line = String::new();
+    for (n, (port, source)) in ports.iter().zip(sources).enumerate() {
+        let source = source.to_str().context("paths are UTF-8")?;
+        let copy = match n {
+            0 => format!("v0. ! queue ! rtph264pay ! udpsink host=127.0.0.1 port={reference} sync=true "),
+            _ => String::new(),
+        };
+        write!(
+            line,
+            "filesrc location={source} ! matroskademux name=d{n} d{n}. ! queue ! h264parse config-interval=-1 ! \
+             tee name=v{n} v{n}. ! queue ! rtph264pay pt=96 ! {} {copy}\
+             d{n}. ! queue ! audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=1 ! \
+             opusenc bitrate=48000 ! rtpopuspay pt=97 ! {} ",
+            encrypt(port.video).replace("sync=false", "sync=true"),
+            encrypt(port.audio).replace("sync=false", "sync=true"),
+        )?;
+    }
+    launch(&line)
+}
+
+fn launch(line: &str) -> anyhow::Result<Child> {
+    Command::new("gst-launch-1.0")
+        .arg("-q")
+        .args(split(line))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("gst-launch-1.0 (Debian package gstreamer1.0-tools)")
+}
+
+/// Words as a shell makes them: quotes keep blanks together.
+fn split(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (n, part) in line.split('"').enumerate() {
+        if n % 2 == 1 {
+            // What stands in quotes belongs to the word that was begun before them (`caps=`).
+            let begun: &mut String = match words.last_mut() {
+                Some(word) => word,
+                None => continue,
+            };
+            begun.push_str(part);
+        } else {
+            words.extend(part.split_whitespace().map(String::from));
+        }
+    }
+    words
+}
