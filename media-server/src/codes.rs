@@ -22,7 +22,7 @@ pub fn grouped(code: &str) -> String {
 pub struct CodeRecord<A> {
     /// After this it does nothing.
     pub expires_at_ms: u64,
-    /// Hash of the request that it was used for, and what was answered.
+    /// Which box's key it was used for (hash), and what was answered.
     pub used: Option<(String, A)>,
 }
 
@@ -41,11 +41,11 @@ pub enum Verdict<A> {
     Expired,
 }
 
-/// What `record` is good for now, for the request with that hash.
-pub fn judge<A>(record: Option<CodeRecord<A>>, request_hash: &str, now_ms: u64) -> Verdict<A> {
+/// What `record` is good for now, for the box with that key.
+pub fn judge<A>(record: Option<CodeRecord<A>>, request_key: &str, now_ms: u64) -> Verdict<A> {
     match record {
         None => Verdict::Unknown,
-        Some(CodeRecord { used: Some((hash, answer)), .. }) if hash == request_hash => Verdict::Again(answer),
+        Some(CodeRecord { used: Some((hash, answer)), .. }) if hash == request_key => Verdict::Again(answer),
         Some(CodeRecord { used: Some(_), .. }) => Verdict::Used,
         Some(CodeRecord { expires_at_ms, .. }) if now_ms >= expires_at_ms => Verdict::Expired,
         Some(_) => Verdict::Good,

@@ -15,7 +15,8 @@ use bridgepoint_wire::ApplianceId;
 use bridgepoint_wire::jws::{PublicKey, Signer};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, date_time_ymd,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519,
+    PublicKeyData as _, date_time_ymd,
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -208,6 +209,15 @@ impl Pki {
     /// The matching public key, as boxes are told it: base64url without padding.
     pub fn command_public(&self) -> String {
         self.command_public.clone()
+    }
+
+    /// Which key a request is for: whoever made the request holds it, since the request is signed with it.
+    ///
+    /// # Errors
+    /// When it is no request, or its signature does not fit.
+    pub fn request_key(csr_pem: &str) -> Result<String, PkiError> {
+        let request = CertificateSigningRequestParams::from_pem(csr_pem)?;
+        Ok(secret::sha256(request.public_key.der_bytes()))
     }
 
     /// A box's certificate, PEM. Only the key of the request counts: the name is ours, and it is good for nothing but

@@ -209,7 +209,7 @@ impl Store {
     pub fn enrol(
         &self,
         code_hash: &str,
-        request_hash: &str,
+        request_key: &str,
         serial: &str,
         enrolled: &Enrolled,
         now_ms: u64,
@@ -219,7 +219,7 @@ impl Store {
         self.change(|change| {
             change.execute(
                 "UPDATE codes SET used_for = ?2, answer = ?3 WHERE hash = ?1",
-                params![code_hash, request_hash, answer],
+                params![code_hash, request_key, answer],
             )?;
             let earlier: Option<String> =
                 change.query_row("SELECT appliance FROM sites WHERE code = ?1", [site], |row| row.get(0))?;

@@ -164,10 +164,12 @@ fn a_killed_worker_is_replaced_and_a_killed_server_takes_the_session_over() {
     };
     wait("the worker is known", || worker(&centre).is_some());
     let first = worker(&centre).unwrap();
+    let folder = centre.dir().join("archive").join(&id);
+    let journal = || fs::read_to_string(folder.join("journal.jsonl")).unwrap_or_default();
+    wait("something is recorded", || journal().contains("\"kind\":\"fragment\""));
     let pid = nix::unistd::Pid::from_raw(first as i32);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     wait("there is another worker", || worker(&centre).is_some_and(|pid| pid != first));
-    let folder = centre.dir().join("archive").join(&id);
     wait("the next part is recorded", || folder.join("program.2.mp4").exists());
 
     // The server dies (Drop kills it); the worker does not, and the next server adopts it.

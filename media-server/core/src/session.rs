@@ -242,6 +242,7 @@ impl Session {
         let Some(member) = self.members.get_mut(site) else { return };
         let Some(online) = online else {
             member.online = false;
+            self.settle_tally(now_ms);
             return;
         };
         member.online = true;
@@ -431,6 +432,8 @@ impl Session {
     pub fn handle_adoption(&mut self, now_ms: u64, alive: bool) {
         for member in self.members.values_mut() {
             (member.online, member.join_sent_ms) = (false, None);
+            // Until the worker says otherwise, which it does at once.
+            member.up |= member.recording;
         }
         if alive {
             // What it said last still holds until it says otherwise: nobody's lamp flickers.
@@ -544,7 +547,7 @@ impl Session {
         }
         let centre = matches!(self.worker, Worker::Open { recording: true, .. });
         let boxes: BTreeSet<SiteCode> =
-            self.members.iter().filter(|(_, member)| member.recording).map(|(site, _)| site.clone()).collect();
+            self.members.iter().filter(|(_, member)| member.records()).map(|(site, _)| site.clone()).collect();
         let on_record = centre && !boxes.is_empty();
         if on_record == self.on_record {
             return;
@@ -576,6 +579,12 @@ impl Session {
 }
 
 impl Member {
+    /// Its box has confirmed bytes on its disk, and nothing says that it is dead: it is reached, or its media flow
+    /// (while the broker is away, that is all that is known).
+    fn records(&self) -> bool {
+        self.recording && (self.online || self.up)
+    }
+
     fn join_is_due(&self, now_ms: u64) -> bool {
         self.join_sent_ms.is_none_or(|at| now_ms >= at + JOIN_AGAIN_MS)
     }

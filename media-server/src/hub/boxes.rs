@@ -16,6 +16,7 @@ use super::Hub;
 use crate::clock::now_ms;
 use crate::codes::{self, Verdict};
 use crate::mqtt::{Delivery, FromBroker};
+use crate::pki::Pki;
 use crate::store::{EventRecord, Store, StoreError, event_of};
 use crate::{pki, secret};
 
@@ -285,10 +286,10 @@ impl Hub {
             return refused(Refusal::TooManyTries);
         }
         let hash = secret::keyed(&self.pki.code_key, &codes::normal(&request.code));
-        let request_hash = secret::sha256(request.csr_pem.as_bytes());
+        let Ok(key) = Pki::request_key(&request.csr_pem) else { return refused(Refusal::BadRequest) };
         let (site, record) = self.store.code(&hash)?.map_or((None, None), |(site, record)| (Some(site), Some(record)));
-        match (codes::judge(record, &request_hash, now), site) {
-            (Verdict::Good, Some(site)) => self.enrol_at(&site, &hash, &request_hash, request, now),
+        match (codes::judge(record, &key, now), site) {
+            (Verdict::Good, Some(site)) => self.enrol_at(&site, &hash, &key, request, now),
             (Verdict::Again(enrolled), _) => Ok(enrol::Answer::Enrolled(Box::new(enrolled))),
             (Verdict::Used, _) => refused(Refusal::UsedCode),
             (Verdict::Expired, _) => refused(Refusal::ExpiredCode),
@@ -303,7 +304,7 @@ impl Hub {
         &mut self,
         site: &SiteCode,
         code_hash: &str,
-        request_hash: &str,
+        request_key: &str,
         request: &enrol::Request,
         now: u64,
     ) -> anyhow::Result<enrol::Answer> {
@@ -326,7 +327,7 @@ impl Hub {
             broker: self.config.broker.to_string(),
         };
         let serial: String = request.serial.chars().filter(|c| !c.is_control()).take(64).collect();
-        let earlier = self.store.enrol(code_hash, request_hash, &serial, &enrolled, now)?;
+        let earlier = self.store.enrol(code_hash, request_key, &serial, &enrolled, now)?;
         if let Some(earlier) = earlier {
             tracing::info!(%site, %earlier, %appliance, "box replaced");
             self.keys.remove(&earlier);

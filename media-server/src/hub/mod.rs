@@ -12,7 +12,7 @@ use std::time::Duration;
 use bridgepoint_wire::jws::PublicKey;
 use bridgepoint_wire::local::Conference;
 use bridgepoint_wire::{ApplianceId, SessionId, SiteCode};
-use server_core::fleet::{Change, Fleet, Reach, Seen};
+use server_core::fleet::{Change, Fleet, Seen};
 use server_core::session::{By, Origin, Phase, Session};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -239,11 +239,10 @@ impl Hub {
     fn handle_reach(&mut self, change: &Change) {
         self.dirty = true;
         tracing::info!(site = %change.site, reach = ?change.reach, "site");
-        if change.reach != Reach::Online {
-            let now = now_ms();
-            for running in self.running.values_mut() {
-                running.session.handle_presence(now, &change.site, None);
-            }
+        let online = self.online(&change.site);
+        let now = now_ms();
+        for running in self.running.values_mut() {
+            running.session.handle_presence(now, &change.site, online.as_ref());
         }
     }
 

@@ -177,6 +177,21 @@ fn a_box_whose_media_restarts_no_longer_counts_as_recorder() {
 }
 
 #[test]
+fn a_box_that_is_neither_reached_nor_sends_no_longer_counts_as_recorder() {
+    let mut session = on_record();
+    let a = code("A");
+    session.handle_worker(3_000, FromWorker::Site { code: a.clone(), up: true });
+    session.handle_presence(4_000, &a, None);
+    assert!(session.on_record(), "the broker may be away; its media flow");
+    session.handle_worker(5_000, FromWorker::Site { code: a.clone(), up: false });
+    assert!(!session.on_record());
+    session.handle_presence(6_000, &a, Some(&online(Some(id()))));
+    session.handle_timeout(6_000);
+    session.handle_worker(6_000, FromWorker::Site { code: a, up: true });
+    assert!(session.on_record());
+}
+
+#[test]
 fn only_the_caller_ends_by_button() {
     let mut session = on_record();
     session.handle_event(5_000, &code("B"), &Event::EndRequested { session: id() });
