@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bridgepoint_link::{BoxEvent, BoxLink, Encoding, Identity, fresh_ice};
 use bridgepoint_wire::command::{Join, VideoOrder};
+use bridgepoint_wire::jws::Signer;
 use bridgepoint_wire::local::{Conference, ConferenceSite, FromWorker, ToWorker};
 use bridgepoint_wire::media::{AccessUnit, OpusPacket};
 use bridgepoint_wire::{SessionId, SiteCode};
@@ -112,6 +113,9 @@ fn opening(archive: &Path, origin_ms: u64, centre: &Identity, sites: &[Conferenc
         .ok()
         .context("a session key")?;
     let session: SessionId = "bench-mix".parse()?;
+    // Certified by itself: the bench's record has no authority behind it, and its verification says so.
+    let signer = Signer::from_pkcs8(key.as_ref())?;
+    let session_cert = bridgepoint_record::certify_session_key(&signer, &self_signed(key.as_ref())?, &session, &signer.public())?;
     Ok(Conference {
         session,
         origin_ms,
@@ -121,13 +125,18 @@ fn opening(archive: &Path, origin_ms: u64, centre: &Identity, sites: &[Conferenc
         dtls_cert: BASE64.encode(&centre.cert_der),
         dtls_key: BASE64.encode(&centre.key_der),
         session_key: BASE64.encode(key.as_ref()),
-        session_cert: serde_json::Value::Null,
+        session_cert,
         about: serde_json::json!({}),
         sites: sites.to_vec(),
         program: VideoOrder { width: 1280, height: 720, fps: 25, kbps: 2_000 },
         program_audio_kbps: 64,
         layout: "grid".into(),
     })
+}
+
+fn self_signed(key: &[u8]) -> anyhow::Result<String> {
+    let key = rcgen::KeyPair::try_from(key)?;
+    Ok(rcgen::CertificateParams::new(Vec::<String>::new())?.self_signed(&key)?.pem())
 }
 
 fn joining(origin_ms: u64, port: u16, centre: &Identity, place: &ConferenceSite, (width, height): (u16, u16)) -> anyhow::Result<Join> {

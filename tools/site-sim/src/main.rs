@@ -72,6 +72,7 @@ fn main() -> anyhow::Result<()> {
     let clips = clips(&options, (tile.width as u16, tile.height as u16))?;
     let length = WARM_UP + WINDOW * WINDOWS;
     let ours = ours(&options, &clips, length)?;
+    eprintln!("bench mix: ours {}", serde_json::to_string(&ours)?);
     let gstreamer = if options.alone { None } else { Some(gstreamer(&options, length)?) };
     println!("{}", serde_json::to_string_pretty(&Outcome { sites: options.sites, ours, gstreamer })?);
     Ok(())

@@ -38,10 +38,15 @@ impl Ports {
     }
 }
 
-fn srtp_caps(media: &str, rate: u32, encoding: &str, payload: u8) -> String {
+/// `srtpdec` takes no stream whose SSRC it was not told.
+fn ssrcs(site: usize) -> (u32, u32) {
+    (1_000 + site as u32, 2_000 + site as u32)
+}
+
+fn srtp_caps(media: &str, rate: u32, encoding: &str, payload: u8, ssrc: u32) -> String {
     format!(
         "application/x-srtp, media=(string){media}, clock-rate=(int){rate}, encoding-name=(string){encoding}, \
-         payload=(int){payload}, srtp-key=(buffer){KEY}, {CIPHERS}"
+         payload=(int){payload}, ssrc=(uint){ssrc}, srtp-key=(buffer){KEY}, {CIPHERS}"
     )
 }
 
@@ -70,7 +75,9 @@ pub fn mcu(ports: &[Ports], tiles: &[Tile], watch: u16, out: &Path) -> anyhow::R
          pv. ! queue ! rtph264pay config-interval=-1 ! udpsink host=127.0.0.1 port={watch} sync=false async=false "
     )?;
     for (n, port) in ports.iter().enumerate() {
-        let (video, audio) = (srtp_caps("video", 90_000, "H264", 96), srtp_caps("audio", 48_000, "OPUS", 97));
+        let ssrcs = ssrcs(n);
+        let video = srtp_caps("video", 90_000, "H264", 96, ssrcs.0);
+        let audio = srtp_caps("audio", 48_000, "OPUS", 97, ssrcs.1);
         write!(
             line,
             "udpsrc port={} caps=\"{video}\" ! srtpdec ! rtpjitterbuffer latency=60 ! rtph264depay ! h264parse ! \
@@ -101,10 +108,12 @@ pub fn sites(ports: &[Ports], sources: &[std::path::PathBuf], reference: u16) ->
         write!(
             line,
             "filesrc location={source} ! matroskademux name=d{n} d{n}. ! queue ! h264parse config-interval=-1 ! \
-             tee name=v{n} v{n}. ! queue ! rtph264pay pt=96 ! {} {copy}\
+             tee name=v{n} v{n}. ! queue ! rtph264pay pt=96 ssrc={} ! {} {copy}\
              d{n}. ! queue ! audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=1 ! \
-             opusenc bitrate=48000 ! rtpopuspay pt=97 ! {} ",
+             opusenc bitrate=48000 ! rtpopuspay pt=97 ssrc={} ! {} ",
+            ssrcs(n).0,
             encrypt(port.video).replace("sync=false", "sync=true"),
+            ssrcs(n).1,
             encrypt(port.audio).replace("sync=false", "sync=true"),
         )?;
     }
