@@ -30,7 +30,8 @@ pub fn hash_password(password: &str) -> Result<String, PasswordError> {
 /// Is that the password? Takes some 20 ms of CPU on purpose, also for a user who does not exist.
 pub fn check_password(password: &str, stored: Option<&str>) -> bool {
     /// Of a random password that nobody knows.
-    const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b+dWRWJTmaaJObGEdW8VpCx9yY";
+    const NOBODY: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b+dWRWJTmaaJObGEdW8VpCx9yY";
     let Ok(hash) = PasswordHash::new(stored.unwrap_or(NOBODY)) else { return false };
     let fits = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
     fits && stored.is_some()

@@ -190,7 +190,8 @@ impl Config {
         };
         let (archive, broker, http, media) = (section("archive"), section("broker"), section("http"), section("media"));
 
-        let mut top = Section { name: "", table: root, known: vec!["[archive]", "[broker]", "[http]", "[media]"], faults };
+        let mut top =
+            Section { name: "", table: root, known: vec!["[archive]", "[broker]", "[http]", "[media]"], faults };
         let host = top.take("host", "a name or an address, such as \"127.0.0.1\"", "127.0.0.1".to_owned());
         let runtime_dir = dir.join(top.take("runtime_dir", "a path", PathBuf::from("run")));
         let pki_dir = dir.join(top.take("pki_dir", "a path", PathBuf::from("pki")));
@@ -283,11 +284,11 @@ impl Section<'_> {
             "main" => ["main_width", "main_height", "main_fps", "main_kbps"],
             _ => ["program_width", "program_height", "program_fps", "program_kbps"],
         };
-        let even = |pixels: &u16| (160..=3840).contains(pixels) && pixels % 2 == 0;
+        let even = |pixels: &u16| (160..=3840).contains(pixels) && pixels.is_multiple_of(2);
         VideoOrder {
             width: self.checked(width, "an even number of pixels, 160 to 3840", default.width, even),
             height: self.checked(height, "an even number of pixels, 160 to 3840", default.height, |pixels| {
-                (90..=2160).contains(pixels) && pixels % 2 == 0
+                (90..=2160).contains(pixels) && pixels.is_multiple_of(2)
             }),
             fps: self.checked(fps, "25 frames per second", default.fps, |fps| *fps == 25),
             kbps: self.checked(kbps, "100 to 20000 kbit/s", default.kbps, |kbps| (100..=20_000).contains(kbps)),
@@ -344,7 +345,10 @@ mod tests {
         let faults = parse(text).unwrap_err();
         let mut keys: Vec<_> = faults.faults.iter().map(|fault| fault.key.as_str()).collect();
         keys.sort_unstable();
-        assert_eq!(keys, ["host", "hots", "http.listen", "media.foo", "media.layout", "media.main_width", "media.port"]);
+        assert_eq!(
+            keys,
+            ["host", "hots", "http.listen", "media.foo", "media.layout", "media.main_width", "media.port"]
+        );
         let text = faults.text();
         assert!(text.contains("/etc/bp/server.toml") && text.contains("hots") && text.contains("known keys"));
     }
@@ -362,7 +366,8 @@ mod tests {
         let begin = manual.find("```toml server").unwrap() + "```toml server\n".len();
         let example = &manual[begin..begin + manual[begin..].find("```").unwrap()];
         parse(example).unwrap();
-        for key in ["host", "runtime_dir", "min_free_mib", "address", "listen", "public", "main_width", "program_kbps"] {
+        for key in ["host", "runtime_dir", "min_free_mib", "address", "listen", "public", "main_width", "program_kbps"]
+        {
             assert!(example.contains(key), "{key}");
         }
     }

@@ -178,12 +178,14 @@ impl Pki {
         let trust_pem = text(&files.trust())?;
         let ca_key = KeyPair::from_pem(&text(&files.trust_key())?)?;
         let client = pair(&files.client(), &files.client_key())?;
-        let client_name =
-            client.0.first().and_then(|cert| common_name(cert)).ok_or(PkiError::Request("mqtt-server.pem has no CN"))?;
+        let client_name = client
+            .0
+            .first()
+            .and_then(|cert| common_name(cert))
+            .ok_or(PkiError::Request("mqtt-server.pem has no CN"))?;
         let command = key(&files.command_key())?;
         let code_key = digest::digest(&digest::SHA256, &[b"enrolment codes", command.secret_der()].concat());
-        let (PublicKey::Ed25519(public) | PublicKey::P256(public)) =
-            Signer::from_pkcs8(command.secret_der())?.public();
+        let (PublicKey::Ed25519(public) | PublicKey::P256(public)) = Signer::from_pkcs8(command.secret_der())?.public();
         Ok(Self {
             command_public: URL_SAFE_NO_PAD.encode(public),
             fleet: Issuer::from_ca_cert_pem(&trust_pem, ca_key)?,

@@ -15,8 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Config;
-use crate::hub::{Hub, HubHandle, Parts};
 use crate::http::{self, App};
+use crate::hub::{Hub, HubHandle, Parts};
 use crate::pki::Pki;
 use crate::store::Store;
 use crate::{archive, tls};

@@ -42,7 +42,12 @@ pub fn keyed(key: &[u8], text: &str) -> String {
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a `String` never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// `AA:BB:…` of a certificate's SHA-256, as SDP writes it (RFC 8122 §5).

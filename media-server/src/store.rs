@@ -174,14 +174,7 @@ impl Store {
     }
 
     /// A new enrolment code; earlier unused ones of the site expire now.
-    pub fn put_code(
-        &self,
-        hash: &str,
-        site: &SiteCode,
-        made_by: &str,
-        expires_at_ms: u64,
-        now_ms: u64,
-    ) -> Result<()> {
+    pub fn put_code(&self, hash: &str, site: &SiteCode, made_by: &str, expires_at_ms: u64, now_ms: u64) -> Result<()> {
         self.change(|change| {
             let sql = "UPDATE codes SET expires_at_ms = min(expires_at_ms, ?2) WHERE site = ?1 AND used_for IS NULL";
             change.execute(sql, params![site.as_str(), now_ms as i64])?;

@@ -302,12 +302,11 @@ async fn end(pid: i32, child: Option<Child>, seen: &str) -> String {
         }
         return seen.to_owned();
     };
-    let status = match tokio::time::timeout(END_WITHIN, child.wait()).await {
-        Ok(status) => status,
-        Err(_) => {
-            let _ = child.start_kill();
-            child.wait().await
-        }
+    let status = if let Ok(status) = tokio::time::timeout(END_WITHIN, child.wait()).await {
+        status
+    } else {
+        let _ = child.start_kill();
+        child.wait().await
     };
     match status {
         Ok(status) => format!("{seen}, {status}"),

@@ -143,7 +143,8 @@ fn a_press_calls_both_boxes_and_the_caller_ends_it() {
     assert_eq!(response.status(), 206);
     assert!(response.headers()["content-range"].to_str().unwrap().starts_with("bytes 0-15/"));
     assert_eq!(response.body_mut().read_to_vec().unwrap().len(), 16);
-    let journal = fs::read_to_string(centre.dir().join("archive").join(session.as_str()).join("journal.jsonl")).unwrap();
+    let journal =
+        fs::read_to_string(centre.dir().join("archive").join(session.as_str()).join("journal.jsonl")).unwrap();
     for kind in ["session-started", "press", "session-stopped"] {
         assert!(journal.contains(&format!("\"kind\":\"{kind}\"")), "{kind}");
     }

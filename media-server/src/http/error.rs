@@ -15,13 +15,13 @@ pub struct ApiError(pub StatusCode, pub String);
 
 impl ApiError {
     /// The request itself is wrong.
-    pub fn bad(what: impl ToString) -> Self {
-        Self(StatusCode::BAD_REQUEST, what.to_string())
+    pub fn bad(what: impl Into<String>) -> Self {
+        Self(StatusCode::BAD_REQUEST, what.into())
     }
 
     /// What it names does not exist.
-    pub fn missing(what: impl ToString) -> Self {
-        Self(StatusCode::NOT_FOUND, what.to_string())
+    pub fn missing(what: impl Into<String>) -> Self {
+        Self(StatusCode::NOT_FOUND, what.into())
     }
 
     /// The server's own fault; the log has the details.

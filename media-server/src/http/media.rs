@@ -33,10 +33,7 @@ pub async fn whep(
 }
 
 /// `DELETE /api/whep/{id}/{viewer}`
-pub async fn whep_end(
-    State(app): State<App>,
-    Path((id, viewer)): Path<(String, u64)>,
-) -> Result<StatusCode, ApiError> {
+pub async fn whep_end(State(app): State<App>, Path((id, viewer)): Path<(String, u64)>) -> Result<StatusCode, ApiError> {
     let id = session(&id)?;
     app.hub.call(move |hub| hub.whep_end(&id, viewer)).await?;
     Ok(StatusCode::OK)
@@ -91,5 +88,6 @@ async fn created(answer: oneshot::Receiver<Answer>, location: String) -> Result<
     let answer = answer.map_err(|_| unavailable("the conference does not answer; try again"))?;
     let answer = answer.map_err(|_| unavailable("the conference has ended"))?;
     let sdp = answer.map_err(ApiError::bad)?;
-    Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, SDP.to_owned()), (header::LOCATION, location)], sdp).into_response())
+    Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, SDP.to_owned()), (header::LOCATION, location)], sdp)
+        .into_response())
 }

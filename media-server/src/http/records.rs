@@ -86,7 +86,9 @@ pub async fn file(
 fn folder(app: &App, id: &str) -> Result<PathBuf, ApiError> {
     let snapshot = app.hub.snapshot();
     let found = snapshot.sessions.iter().find(|session| session.id.as_str() == id);
-    found.map(|session| PathBuf::from(&session.archive)).ok_or_else(|| ApiError::missing(format!("there is no record {id}")))
+    found
+        .map(|session| PathBuf::from(&session.archive))
+        .ok_or_else(|| ApiError::missing(format!("there is no record {id}")))
 }
 
 fn content_type(name: &str) -> &'static str {
@@ -124,7 +126,8 @@ enum Wanted {
 
 /// One range of bytes (RFC 9110 §14). Several ranges, other units and nonsense are answered with the whole file.
 fn range(header: Option<&str>, len: u64) -> Wanted {
-    let Some((from, to)) = header.and_then(|text| text.trim().strip_prefix("bytes=")).and_then(|text| text.split_once('-'))
+    let Some((from, to)) =
+        header.and_then(|text| text.trim().strip_prefix("bytes=")).and_then(|text| text.split_once('-'))
     else {
         return Wanted::All;
     };
@@ -153,7 +156,8 @@ mod tests {
         assert_eq!(range(Some("bytes=10-"), 10), Wanted::Impossible);
         assert_eq!(range(Some("bytes=-0"), 10), Wanted::Impossible);
         assert_eq!(range(Some("bytes=0-0"), 0), Wanted::Impossible);
-        for nonsense in ["bytes=5-2", "bytes=0-1,3-4", "items=0-1", "bytes", "bytes=a-b", "bytes=18446744073709551616-"] {
+        for nonsense in ["bytes=5-2", "bytes=0-1,3-4", "items=0-1", "bytes", "bytes=a-b", "bytes=18446744073709551616-"]
+        {
             assert_eq!(range(Some(nonsense), 10), Wanted::All, "{nonsense}");
         }
         assert_eq!(range(Some("bytes=0-18446744073709551615"), 10), part(0, 10));

@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use bridgepoint_wire::id::BadId;
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::Deserialize;
 
@@ -69,5 +70,5 @@ pub async fn mute(
 
 /// A session's id in a path.
 pub fn session(text: &str) -> Result<SessionId, ApiError> {
-    text.parse().map_err(ApiError::bad)
+    text.parse().map_err(|error: BadId| ApiError::bad(error.to_string()))
 }

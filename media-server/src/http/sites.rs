@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use bridgepoint_wire::SiteCode;
+use bridgepoint_wire::id::BadId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization as _;
@@ -92,5 +93,5 @@ pub async fn close_whip(State(app): State<App>, Path(code): Path<String>) -> Res
 
 /// A site's code in a path.
 pub fn site(text: &str) -> Result<SiteCode, ApiError> {
-    text.parse().map_err(ApiError::bad)
+    text.parse().map_err(|error: BadId| ApiError::bad(error.to_string()))
 }

@@ -68,7 +68,7 @@ impl Hub {
                 Ok(said) => {
                     let change = self.fleet.handle_health(&appliance, said.body, now_ms());
                     self.dirty = true;
-                    change.iter().for_each(|change| self.handle_reach(change));
+                    self.handle_reach(change);
                 }
                 Err(error) => self.drop_payload(name, &error.to_string()),
             },
@@ -95,14 +95,14 @@ impl Hub {
     fn handle_sign_of_life(&mut self, appliance: &ApplianceId) {
         let Some(site) = self.fleet.site_of(appliance).cloned() else { return };
         let change = self.fleet.handle_sign_of_life(&site, now_ms());
-        change.iter().for_each(|change| self.handle_reach(change));
+        self.handle_reach(change);
     }
 
     fn handle_presence(&mut self, appliance: &ApplianceId, presence: Presence) {
         let now = now_ms();
         self.dirty = true;
         let change = self.fleet.handle_presence(appliance, presence.clone(), now);
-        change.iter().for_each(|change| self.handle_reach(change));
+        self.handle_reach(change);
         let Some(site) = self.fleet.site_of(appliance).cloned() else { return };
         let Presence::Online(online) = presence else { return };
         for running in self.running.values_mut() {
@@ -132,10 +132,13 @@ impl Hub {
         self.handle_sign_of_life(appliance);
         match self.keep(&site, appliance, &said) {
             Ok(false) => {}
-            Ok(true) => match event_of(&said.body) {
-                Some(event) => self.handle_new_event(&site, &event, said.at_ms),
-                None => tracing::warn!(%site, event = %said.body, "an event that this version does not know was stored"),
-            },
+            Ok(true) => {
+                if let Some(event) = event_of(&said.body) {
+                    self.handle_new_event(&site, &event, said.at_ms);
+                } else {
+                    tracing::warn!(%site, event = %said.body, "an event that this version does not know was stored");
+                }
+            }
             // Not acknowledged: the box sends it again.
             Err(error) => {
                 self.seen.remove(appliance);
@@ -250,7 +253,9 @@ impl Hub {
     fn publish_twins(&self) {
         let with_box = self.fleet.views(0).filter(|view| view.record.appliance.is_some());
         let sites: Vec<SiteCode> = with_box.map(|view| view.record.code.clone()).collect();
-        sites.iter().for_each(|site| self.publish_twin(site));
+        for site in &sites {
+            self.publish_twin(site);
+        }
     }
 
     pub(super) fn publish_twin(&self, site: &SiteCode) {

@@ -83,7 +83,12 @@ pub enum OpenError {
 
 impl Hub {
     /// Starts a session with these sites.
-    pub(super) fn open_session(&mut self, caller: SiteCode, by: By, sites: &[SiteCode]) -> Result<SessionId, OpenError> {
+    pub(super) fn open_session(
+        &mut self,
+        caller: SiteCode,
+        by: By,
+        sites: &[SiteCode],
+    ) -> Result<SessionId, OpenError> {
         if self.closing {
             return Err(OpenError::Closing);
         }
@@ -243,7 +248,9 @@ impl Hub {
         let Some(running) = self.running.get_mut(id) else { return };
         let fingerprint = running.session.members().get(site).and_then(|member| member.fingerprint.clone());
         let Some(known) = running.conference.sites.iter_mut().find(|known| known.code == *site) else { return };
-        let Some(fingerprint) = fingerprint.filter(|fingerprint| *fingerprint != known.dtls_fingerprint) else { return };
+        let Some(fingerprint) = fingerprint.filter(|fingerprint| *fingerprint != known.dtls_fingerprint) else {
+            return;
+        };
         known.dtls_fingerprint = fingerprint;
         let message = ToWorker::Site(known.clone());
         self.tell_worker(id, message);
@@ -301,8 +308,7 @@ impl Hub {
 
     fn seal(&self, id: &SessionId, head: Option<String>) {
         let Some(running) = self.running.get(id) else { return };
-        let (folder, pki, done, session) =
-            (running.archive.clone(), self.pki.clone(), self.done.clone(), id.clone());
+        let (folder, pki, done, session) = (running.archive.clone(), self.pki.clone(), self.done.clone(), id.clone());
         self.runtime.spawn_blocking(move || {
             let outcome = seal(&folder, &pki, head).map_err(|error| error.to_string());
             let _ = done.blocking_send(Done::Sealed { session, outcome });
@@ -354,7 +360,8 @@ impl Hub {
         for record in self.store.unfinished()? {
             let mut session = record.session;
             let id = session.id.clone();
-            let keys = fs::read(self.key_file(&id)).ok().and_then(|bytes| serde_json::from_slice::<KeyFile>(&bytes).ok());
+            let keys =
+                fs::read(self.key_file(&id)).ok().and_then(|bytes| serde_json::from_slice::<KeyFile>(&bytes).ok());
             let socket = keys.as_ref().and_then(|keys| keys.socket.clone());
             let worker = socket.as_ref().and_then(|socket| self.workers.adopt(id.clone(), session.part, socket));
             let alive = worker.is_some();

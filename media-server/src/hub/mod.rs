@@ -153,7 +153,10 @@ impl Hub {
     ///
     /// # Errors
     /// When the store cannot be read, the broker's identity does not fit, or no thread can be had.
-    pub fn start(parts: Parts, runtime: tokio::runtime::Handle) -> anyhow::Result<(HubHandle, std::thread::JoinHandle<()>)> {
+    pub fn start(
+        parts: Parts,
+        runtime: tokio::runtime::Handle,
+    ) -> anyhow::Result<(HubHandle, std::thread::JoinHandle<()>)> {
         let Parts { config, pki, store } = parts;
         let (to_broker, broker) = mpsc::channel(4_096);
         let (to_workers, workers) = mpsc::channel(4_096);
@@ -220,7 +223,7 @@ impl Hub {
     fn settle(&mut self, at_once: bool) {
         let now = now_ms();
         for change in self.fleet.handle_timeout(now) {
-            self.handle_reach(&change);
+            self.handle_reach(Some(change));
         }
         for running in self.running.values_mut() {
             running.session.handle_timeout(now);
@@ -236,7 +239,8 @@ impl Hub {
         self.show_status();
     }
 
-    fn handle_reach(&mut self, change: &Change) {
+    fn handle_reach(&mut self, change: Option<Change>) {
+        let Some(change) = change else { return };
         self.dirty = true;
         tracing::info!(site = %change.site, reach = ?change.reach, "site");
         let online = self.online(&change.site);

@@ -124,9 +124,9 @@ impl Drop for Line {
 fn carry(packet: Packet, signs: &Sender<Sign>, messages: &Sender<Message>) {
     let _ = match packet {
         Packet::ConnAck(_) => signs.send(Sign::Connected),
-        Packet::SubAck(ack) => {
-            signs.send(Sign::Subscribed(ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)))))
-        }
+        Packet::SubAck(ack) => signs.send(Sign::Subscribed(
+            ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_))),
+        )),
         Packet::PubAck(ack) => {
             let taken = matches!(ack.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
             signs.send(Sign::Published(taken))

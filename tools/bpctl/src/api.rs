@@ -36,8 +36,11 @@ impl Api {
     /// Reads the token file; what it lacks must be given.
     pub fn new(server: Option<&str>, token_file: &Path, ca: Option<&Path>) -> anyhow::Result<Self> {
         let text = fs::read_to_string(token_file).with_context(|| token_file.display().to_string())?;
-        let file = serde_json::from_str::<TokenFile>(&text)
-            .unwrap_or_else(|_| TokenFile { token: text.trim().to_owned(), ca_pem: None, server: None });
+        let file = serde_json::from_str::<TokenFile>(&text).unwrap_or_else(|_| TokenFile {
+            token: text.trim().to_owned(),
+            ca_pem: None,
+            server: None,
+        });
         let server = server.map(ToOwned::to_owned).or(file.server).context("--server URL is needed")?;
         let ca_pem = match ca {
             Some(path) => Some(fs::read_to_string(path).with_context(|| path.display().to_string())?),

@@ -47,11 +47,30 @@ pub fn sites(sites: &Value, lang: Lang) -> String {
 pub fn health(sites: &Value, lang: Lang) -> String {
     let head = match lang {
         Lang::Vi => [
-            "MÃ", "TÊN", "TRẠNG THÁI", "TUỔI (s)", "ĐƯỜNG TRUYỀN", "HÌNH/s", "MIC (dB)", "CPU (%)", "ĐĨA (%)", "GIỜ (ms)",
+            "MÃ",
+            "TÊN",
+            "TRẠNG THÁI",
+            "TUỔI (s)",
+            "ĐƯỜNG TRUYỀN",
+            "HÌNH/s",
+            "MIC (dB)",
+            "CPU (%)",
+            "ĐĨA (%)",
+            "GIỜ (ms)",
             "PHIÊN BẢN",
         ],
         Lang::En => [
-            "CODE", "NAME", "STATE", "AGE (s)", "LINK", "FPS", "MIC (dB)", "CPU (%)", "DISK (%)", "CLOCK (ms)", "VERSION",
+            "CODE",
+            "NAME",
+            "STATE",
+            "AGE (s)",
+            "LINK",
+            "FPS",
+            "MIC (dB)",
+            "CPU (%)",
+            "DISK (%)",
+            "CLOCK (ms)",
+            "VERSION",
         ],
     };
     let row = |site: &Value| {
@@ -116,7 +135,12 @@ pub fn session(session: &Value, lang: Lang) -> String {
         ]
     };
     let one = Value::Array(vec![session.clone()]);
-    format!("{}\n\n{}\n\n{}", sessions(&one, lang), table(&head, rows(&session["sites"], row)), text(&session["archive"]))
+    format!(
+        "{}\n\n{}\n\n{}",
+        sessions(&one, lang),
+        table(&head, rows(&session["sites"], row)),
+        text(&session["archive"])
+    )
 }
 
 /// Ended sessions.
