@@ -120,7 +120,8 @@ pub fn colour(file: &Path, part: Part, at_s: f64) -> Result<[u8; 3]> {
 /// A film's sound from second 0 of its axis on, mono at [`RATE`], gaps filled with silence.
 pub fn sound(file: &Path) -> Result<Vec<f32>> {
     let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args(["-v", "error", "-nostdin", "-i"]).arg(file);
+    // Without -copyts, ffmpeg counts from the file's first sample, and ffprobe does not.
+    ffmpeg.args(["-v", "error", "-nostdin", "-copyts", "-i"]).arg(file);
     ffmpeg.args(["-vn", "-af", "aresample=async=1:min_hard_comp=0.01:first_pts=0", "-ac", "1", "-ar", &RATE.to_string(), "-f", "f32le", "-"]);
     Ok(output(&mut ffmpeg)?.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
 }

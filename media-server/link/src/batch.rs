@@ -200,10 +200,17 @@ impl Wakes {
     }
 }
 
-/// Lets this thread run before others; without the right to do so nothing changes.
-pub(crate) fn raise_priority() {
-    // SAFETY: setpriority takes three integers and touches no memory; 0 means the calling thread on Linux.
-    let _ = unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, -10) };
+/// Lets the calling thread run before encoders and whatever else keeps the machine busy: round robin in real time,
+/// else a negative niceness (which counts within one login session only, where the kernel groups by session); without
+/// the right to either nothing changes. For threads that do little at a time: packets, ticks, one frame.
+pub fn raise_priority() {
+    let one = nix::libc::sched_param { sched_priority: 1 };
+    // SAFETY: sched_setscheduler reads `one`, which lives here, and 0 means the calling thread on Linux.
+    let refused = unsafe { nix::libc::sched_setscheduler(0, nix::libc::SCHED_RR, &raw const one) } != 0;
+    if refused {
+        // SAFETY: setpriority takes three integers and touches no memory; 0 means the calling thread on Linux.
+        let _ = unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, -10) };
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bridgepoint_wire::command::IceCredentials;
 use str0m::config::DtlsCert;
 
+pub use batch::raise_priority;
 pub use bridgepoint_wire::health::LinkHealth;
 pub use centre::{CentreEvent, CentreLink, CentreStats};
 pub use site::{BoxEvent, BoxLink};

@@ -403,9 +403,11 @@ impl Cutter {
     }
 }
 
-/// Whether a sound at `audio` (48 kHz) begins before a picture at `video` (90 kHz).
+/// Whether the sound at `audio` (48 kHz) belongs before the picture at `video` (90 kHz): by the middle of its 20 ms,
+/// so that a file's sound and picture begin within 10 ms of each other, also for readers that look at no time stamps.
 fn before(audio: u64, video: u64) -> bool {
-    u128::from(audio) * 15 < u128::from(video) * 8
+    const HALF_PACKET: u64 = 480;
+    u128::from(audio + HALF_PACKET) * 15 < u128::from(video) * 8
 }
 
 #[cfg(test)]

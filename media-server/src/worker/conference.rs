@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bridgepoint_link::{CentreLink, Identity};
+use bridgepoint_link::{CentreLink, Identity, raise_priority};
 use bridgepoint_record::{RecordEvent, Recorder, RecorderConfig, Role, Stream};
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::jws::Signer;
@@ -21,14 +21,12 @@ use server_media::{EncoderEvent, OpusDec, ProgramEncoder};
 use super::clock::SessionClock;
 use super::confine::confine;
 use super::line;
-use super::mixing::{Input, Mixing, Outlets, raise_priority};
+use super::mixing::{Input, Mixing, Outlets};
 use super::paths::{Ends, Paths};
 use super::slot::LinkSlot;
 
 /// Where Debian's `fonts-noto-core` puts the fonts of plates and slates: they have every Vietnamese letter.
 const FONTS: &str = "/usr/share/fonts/truetype/noto";
-/// The tick thread goes before encoders and decoders, and after the link.
-const TICK_NICE: i32 = -8;
 
 /// A running conference.
 pub struct Conference {
@@ -82,7 +80,7 @@ impl Conference {
         };
         let mixing = Mixing::new(Mixer::new(config), clock, outlets)?;
         let ticking = std::thread::Builder::new().name("tick".into()).spawn(move || {
-            raise_priority(TICK_NICE);
+            raise_priority();
             mixing.run(&from_all);
         })?;
 
@@ -214,7 +212,7 @@ fn encode(
             line.say(fault(Text::EncoderStalled, [error.to_string()]));
         }
     };
-    Ok(ProgramEncoder::start(opening.program, || {}, events)?)
+    Ok(ProgramEncoder::start(opening.program, raise_priority, events)?)
 }
 
 fn fonts(folder: &Path) -> anyhow::Result<Fonts> {

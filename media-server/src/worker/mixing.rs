@@ -89,12 +89,22 @@ impl Mixing {
     pub fn run(mut self, inputs: &Receiver<Input>) {
         loop {
             let wait = self.clock.until(self.mixer.poll_timeout());
-            match inputs.recv_timeout(wait) {
-                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(input) => self.handle(input),
-                Err(RecvTimeoutError::Timeout) => {}
+            let mut next = match inputs.recv_timeout(wait) {
+                Ok(input) => Some(input),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // Read once, before the channel is emptied: what is mixed for an instant has all that came before it,
+            // also when this thread was kept waiting.
+            let at = self.clock.now();
+            while let Some(input) = next {
+                if matches!(input, Input::Stop) {
+                    return;
+                }
+                self.handle(input);
+                next = inputs.try_recv().ok();
             }
-            while let Some(output) = self.mixer.poll(self.clock.now()) {
+            while let Some(output) = self.mixer.poll(at) {
                 self.carry(output);
             }
         }
@@ -175,14 +185,4 @@ pub fn report(inputs: &Sender<Input>) -> Option<Report> {
     let (answer, told) = std::sync::mpsc::channel();
     inputs.send(Input::Report(answer)).ok()?;
     told.recv_timeout(Duration::from_millis(500)).ok()
-}
-
-/// Gives the calling thread precedence over encoders; without the right to, it goes on as it is.
-pub fn raise_priority(to: i32) {
-    let thread = nix::unistd::gettid().as_raw();
-    // SAFETY: setpriority reads its three numbers and touches no memory; a refusal is harmless.
-    let refused = unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, thread as nix::libc::id_t, to) };
-    if refused != 0 {
-        tracing::debug!("no right to raise this thread's priority");
-    }
 }

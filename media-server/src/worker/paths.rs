@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bridgepoint_link::{CentreEvent, CentreStats, Encoding};
+use bridgepoint_link::{CentreEvent, CentreStats, Encoding, raise_priority};
 use bridgepoint_record::{Recorder, Stream};
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::local::{FromWorker, SiteStats, WorkerStats};
@@ -120,7 +120,7 @@ impl Paths {
             }
             DecoderEvent::Failed(error) => tracing::warn!(%error, site = %code, "a tile's decoder begins anew"),
         };
-        VideoDecoder::start(site.as_str(), || {}, events)
+        VideoDecoder::start(site.as_str(), raise_priority, events)
     }
 
     fn tile(&mut self, site: &SiteCode) -> Option<&mut Tile> {
