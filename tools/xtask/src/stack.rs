@@ -110,12 +110,13 @@ impl Stack {
         Ok(())
     }
 
-    /// Waits until the centre sees every box online.
+    /// Waits until the centre sees every box online, with its camera ready.
     pub fn wait_online(&self, patience: Duration) -> Result<()> {
         let online = || {
             let sites = self.bpctl(&["site", "list"])?;
-            let is_on = |code: &str| site(&sites, code).is_some_and(|site| site["state"] == "online");
-            let missing = self.boxes.iter().find(|at_box| !is_on(&at_box.code));
+            let is_ready = |site: &Value| site["state"] == "online" && site["health"]["media"] == "idle";
+            let is_on = |at_box: &AtBox| site(&sites, &at_box.code).is_some_and(is_ready) && at_box.status().media_pid.is_some();
+            let missing = self.boxes.iter().find(|at_box| !is_on(at_box));
             if let Some(at_box) = missing {
                 self.check_alive(at_box)?;
             }
@@ -185,8 +186,8 @@ impl Stack {
 
     /// Ends everything, boxes first, and waits. Afterwards nothing of this stack runs.
     pub fn end(&mut self) {
-        let boxes: Vec<String> = self.boxes.iter().flat_map(|at_box| [at_box.agent_name(), at_box.panel_name()]).collect();
-        self.supervisor.stop(&boxes, Duration::from_secs(10));
+        let agents: Vec<String> = self.boxes.iter().map(AtBox::agent_name).collect();
+        self.supervisor.stop(&agents, Duration::from_secs(10));
         self.supervisor.stop(&["server".into()], Duration::from_secs(20));
         self.supervisor.stop(&["broker".into()], Duration::from_secs(5));
         self.supervisor.end();
