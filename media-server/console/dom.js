@@ -124,11 +124,13 @@ export async function ask(title, text, yes, no, kind = "danger") {
 export function notice(text, kind = "") {
   let tray = document.getElementById("notices");
   if (!tray) {
-    tray = h("div", { id: "notices", role: "status", "aria-live": "polite" });
+    tray = h("div", { id: "notices", role: "status", "aria-live": "polite", popover: "manual" });
     document.body.append(tray);
   }
   const node = h("div", { class: `notice ${kind}` }, text);
   tray.append(node);
+  if (tray.matches(":popover-open")) tray.hidePopover();
+  tray.showPopover(); // above a dialog that is open, too
   setTimeout(() => node.remove(), 6000);
 }
 

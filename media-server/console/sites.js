@@ -162,9 +162,9 @@ async function addSite(live) {
     h("label", { for: "new-name" }, t("add.name")), name,
   ], t("add.submit"), () => api.addSite(code.value.trim(), name.value.trim()));
   if (!added) return;
-  notice(t("add.done", name.value.trim()), "good");
   const known = live.sites.find((site) => site.code === code.value.trim());
   manage(live, known ?? { code: code.value.trim(), name: name.value.trim(), appliance: null, calls: [] });
+  notice(t("add.done", name.value.trim()), "good");
 }
 
 /** A value to be read, copied or typed elsewhere. */
