@@ -311,6 +311,13 @@ impl Store {
         Ok(())
     }
 
+    /// A session's folder.
+    pub fn archive(&self, id: &str) -> Result<Option<PathBuf>> {
+        let sql = "SELECT archive FROM sessions WHERE id = ?1";
+        let archive = |row: &Row<'_>| row.get::<_, String>(0).map(PathBuf::from);
+        Ok(self.lock().query_row(sql, [id], archive).optional()?)
+    }
+
     /// What a verification said.
     pub fn set_verify(&self, id: &SessionId, verdict: &str) -> Result<()> {
         self.lock().execute("UPDATE sessions SET verify = ?2 WHERE id = ?1", params![id.as_str(), verdict])?;

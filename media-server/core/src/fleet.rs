@@ -95,18 +95,15 @@ impl Fleet {
         if let Some(appliance) = &record.appliance {
             self.boxes.insert(appliance.clone(), code.clone());
         }
-        match self.sites.get_mut(&code) {
-            Some(site) => {
-                if site.record.appliance != record.appliance {
-                    (site.online, site.heard_at_ms, site.health, site.reach) = (None, None, None, Reach::Never);
-                }
-                site.record = record;
-            }
-            None => {
-                let site = Site { record, online: None, heard_at_ms: None, health: None, reach: Reach::Never };
-                self.sites.insert(code, site);
-            }
+        let Some(site) = self.sites.get_mut(&code) else {
+            let site = Site { record, online: None, heard_at_ms: None, health: None, reach: Reach::Never };
+            self.sites.insert(code, site);
+            return;
+        };
+        if site.record.appliance != record.appliance {
+            (site.online, site.heard_at_ms, site.health, site.reach) = (None, None, None, Reach::Never);
         }
+        site.record = record;
     }
 
     /// The site where that box stands; `None` for a box that was replaced or never enrolled here.

@@ -81,6 +81,7 @@ pub enum Act {
 }
 
 /// One site of the session.
+#[expect(clippy::struct_excessive_bools, reason = "facts of different origin, all combinations occur")]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Member {
     /// Its box's DTLS fingerprint, as far as known.
@@ -196,7 +197,7 @@ impl Session {
             let muted = online.as_ref().is_some_and(|online| online.muted);
             session.members.insert(code.clone(), Member { fingerprint, muted, ..Member::default() });
             if muted {
-                session.to_worker(ToWorker::Mute { site: code.clone(), on: true });
+                session.tell_worker(ToWorker::Mute { site: code.clone(), on: true });
             }
         }
         for (code, online) in &sites {
@@ -292,7 +293,6 @@ impl Session {
                 member.recording = true;
                 self.note(now_ms, "box-recording", json!({ "site": site, "file": file }));
             }
-            Event::Joined { .. } | Event::Left { .. } | Event::Recording { .. } => {}
             Event::MediaRestarted { count, reason } => {
                 member.recording = false;
                 self.note(now_ms, "box-media-restarted", json!({ "site": site, "count": count, "reason": reason }));
@@ -305,7 +305,7 @@ impl Session {
                 member.muted = *on;
                 let by = match by {
                     MutedBy::Button => {
-                        self.to_worker(ToWorker::Mute { site: site.clone(), on: *on });
+                        self.tell_worker(ToWorker::Mute { site: site.clone(), on: *on });
                         "button"
                     }
                     // The mix followed already, when the command went out.
@@ -334,7 +334,8 @@ impl Session {
             Event::Fault { text, details } => {
                 self.note(now_ms, "fault", json!({ "site": site, "text": text, "details": details }));
             }
-            Event::TwinRefused { .. } => {}
+            // Of another session, or of no concern to one.
+            Event::Joined { .. } | Event::Left { .. } | Event::Recording { .. } | Event::TwinRefused { .. } => {}
         }
         self.settle_tally(now_ms);
     }
@@ -349,7 +350,7 @@ impl Session {
         let Some(member) = self.members.get_mut(site) else { return false };
         member.muted = on;
         self.acts.push_back(Act::Mute(site.clone(), on));
-        self.to_worker(ToWorker::Mute { site: site.clone(), on });
+        self.tell_worker(ToWorker::Mute { site: site.clone(), on });
         self.note(now_ms, "mute", json!({ "site": site, "on": on, "by": by }));
         true
     }
@@ -444,7 +445,7 @@ impl Session {
             };
             if let Phase::Closing { .. } | Phase::Sealing = self.phase {
                 self.phase = Phase::Closing { deadline_ms: now_ms + CLOSE_MS };
-                self.to_worker(ToWorker::Close);
+                self.tell_worker(ToWorker::Close);
             } else {
                 self.note(now_ms, "control-restarted", json!({}));
             }
@@ -524,7 +525,7 @@ impl Session {
 
     /// A note for the journal.
     pub fn note(&mut self, at_ms: u64, kind: &str, body: serde_json::Value) {
-        self.to_worker(ToWorker::Note { at_ms, kind: kind.to_owned(), body });
+        self.tell_worker(ToWorker::Note { at_ms, kind: kind.to_owned(), body });
     }
 
     fn open_next(&mut self, now_ms: u64) {
@@ -557,12 +558,12 @@ impl Session {
             self.on_record_at_ms.get_or_insert(now_ms);
         }
         self.acts.extend(self.members.keys().cloned().map(|site| Act::Tally(site, on_record)));
-        self.to_worker(ToWorker::OnRecord(on_record));
+        self.tell_worker(ToWorker::OnRecord(on_record));
         let kind = if on_record { "on-record" } else { "off-record" };
         self.note(now_ms, kind, json!({ "centre": centre, "boxes": boxes }));
     }
 
-    fn to_worker(&mut self, message: ToWorker) {
+    fn tell_worker(&mut self, message: ToWorker) {
         match self.worker {
             Worker::Opening { .. } | Worker::Open { .. } => self.acts.push_back(Act::Worker(message)),
             Worker::Dead { .. } => {

@@ -31,14 +31,11 @@ pub struct RecordJson {
 }
 
 /// `GET /api/records`
-pub async fn list(State(app): State<App>) -> Json<Vec<RecordJson>> {
-    let snapshot = app.hub.snapshot();
-    let ended = snapshot.sessions.iter().filter(|session| session.ended_at_ms.is_some());
-    let record = |session: &SessionJson| RecordJson {
-        files: archive::files(session.archive.as_ref()),
-        session: session.clone(),
-    };
-    Json(ended.map(record).collect())
+pub async fn list(State(app): State<App>) -> Result<Json<Vec<RecordJson>>, ApiError> {
+    let sessions = app.hub.snapshot().await?.sessions;
+    let ended = sessions.into_iter().filter(|session| session.ended_at_ms.is_some());
+    let record = |session: SessionJson| RecordJson { files: archive::files(session.archive.as_ref()), session };
+    Ok(Json(ended.map(record).collect()))
 }
 
 /// `POST /api/records/{id}/verify`
@@ -84,11 +81,7 @@ pub async fn file(
 }
 
 fn folder(app: &App, id: &str) -> Result<PathBuf, ApiError> {
-    let snapshot = app.hub.snapshot();
-    let found = snapshot.sessions.iter().find(|session| session.id.as_str() == id);
-    found
-        .map(|session| PathBuf::from(&session.archive))
-        .ok_or_else(|| ApiError::missing(format!("there is no record {id}")))
+    app.store.archive(id)?.ok_or_else(|| ApiError::missing(format!("there is no record {id}")))
 }
 
 fn content_type(name: &str) -> &'static str {

@@ -13,15 +13,15 @@ use super::error::ApiError;
 use crate::views::SessionJson;
 
 /// `GET /api/sessions`
-pub async fn list(State(app): State<App>) -> Json<Vec<SessionJson>> {
-    Json(app.hub.snapshot().sessions.clone())
+pub async fn list(State(app): State<App>) -> Result<Json<Vec<SessionJson>>, ApiError> {
+    Ok(Json(app.hub.snapshot().await?.sessions))
 }
 
 /// `GET /api/sessions/{id}`
 pub async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<SessionJson>, ApiError> {
-    let snapshot = app.hub.snapshot();
-    let session = snapshot.sessions.iter().find(|session| session.id.as_str() == id);
-    session.cloned().map(Json).ok_or_else(|| ApiError::missing(format!("there is no session {id}")))
+    let sessions = app.hub.snapshot().await?.sessions;
+    let session = sessions.into_iter().find(|session| session.id.as_str() == id);
+    session.map(Json).ok_or_else(|| ApiError::missing(format!("there is no session {id}")))
 }
 
 /// Body of a start.

@@ -19,15 +19,15 @@ use crate::views::SiteJson;
 const NAME: usize = 80;
 
 /// `GET /api/sites`
-pub async fn list(State(app): State<App>) -> Json<Vec<SiteJson>> {
-    Json(app.hub.snapshot().sites.clone())
+pub async fn list(State(app): State<App>) -> Result<Json<Vec<SiteJson>>, ApiError> {
+    Ok(Json(app.hub.snapshot().await?.sites))
 }
 
 /// `GET /api/sites/{code}`
 pub async fn show(State(app): State<App>, Path(code): Path<String>) -> Result<Json<SiteJson>, ApiError> {
-    let sites = app.hub.snapshot();
-    let site = sites.sites.iter().find(|site| site.code.as_str() == code);
-    site.cloned().map(Json).ok_or_else(|| ApiError::missing(format!("there is no site {code}")))
+    let sites = app.hub.snapshot().await?.sites;
+    let site = sites.into_iter().find(|site| site.code.as_str() == code);
+    site.map(Json).ok_or_else(|| ApiError::missing(format!("there is no site {code}")))
 }
 
 /// Body of a new site.

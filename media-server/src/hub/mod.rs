@@ -41,7 +41,12 @@ const QUEUE: usize = 256;
 /// Wrong enrolment codes: per caller and in all, within ten minutes.
 const WRONG_CODES: (usize, usize, u64) = (5, 100, 600_000);
 
-type Call = Box<dyn FnOnce(&mut Hub) + Send>;
+/// A request of somebody who waits for it.
+struct Call {
+    body: Box<dyn FnOnce(&mut Hub) + Send>,
+    /// Consoles shall see the effect at once.
+    changes: bool,
+}
 
 /// What others hold of the hub.
 #[derive(Clone)]
@@ -61,17 +66,28 @@ impl HubHandle {
     /// # Errors
     /// [`Ended`].
     pub async fn call<T: Send + 'static>(&self, body: impl FnOnce(&mut Hub) -> T + Send + 'static) -> Result<T, Ended> {
-        let (to, from) = oneshot::channel();
-        let call: Call = Box::new(move |hub| {
-            let _ = to.send(body(hub));
-        });
-        self.calls.send(call).await.map_err(|_| Ended)?;
-        from.await.map_err(|_| Ended)
+        self.ask(body, true).await
     }
 
-    /// What a console shows.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshot.borrow())
+    /// What a console shows, as it is now.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub async fn snapshot(&self) -> Result<Snapshot, Ended> {
+        self.ask(|hub| hub.snapshot_now(now_ms()), false).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&mut Hub) -> T + Send + 'static,
+        changes: bool,
+    ) -> Result<T, Ended> {
+        let (to, from) = oneshot::channel();
+        let body = Box::new(move |hub: &mut Hub| {
+            let _ = to.send(body(hub));
+        });
+        self.calls.send(Call { body, changes }).await.map_err(|_| Ended)?;
+        from.await.map_err(|_| Ended)
     }
 
     /// Changes of what a console shows.
@@ -206,8 +222,8 @@ impl Hub {
                 Input::Broker(input) => self.handle_broker(input),
                 Input::Workers(input) => self.handle_worker(input),
                 Input::Call(call) => {
-                    call(&mut self);
-                    self.settle(true);
+                    (call.body)(&mut self);
+                    self.settle(call.changes);
                     continue;
                 }
                 Input::Done(Done::Sealed { session, outcome }) => self.handle_sealed(&session, outcome),

@@ -17,7 +17,7 @@ use crate::show::Lang;
 #[derive(Parser)]
 #[command(version, about)]
 struct Args {
-    /// The server, such as https://192.0.2.7:8443; default: what the token file says.
+    /// The server, such as `https://192.0.2.7:8443`; default: what the token file says.
     #[arg(long, global = true)]
     server: Option<String>,
     /// `token.json` of `bridgepoint-server init`, or a file with the token alone.

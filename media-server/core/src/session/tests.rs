@@ -284,11 +284,11 @@ fn refusals_are_in_the_journal() {
 fn stale_double_and_lonely_calls_start_nothing() {
     let (a, b, d, e) = (code("A"), code("B"), code("D"), code("E"));
     let session = on_record();
-    assert_eq!(admit([&session], &d, &[e.clone()], 30_001), Admission::Stale);
+    assert_eq!(admit([&session], &d, std::slice::from_ref(&e), 30_001), Admission::Stale);
     assert_eq!(admit([&session], &d, &[], 0), Admission::Refused(PressRefusal::NobodyToCall));
-    assert_eq!(admit([&session], &d, &[d.clone()], 0), Admission::Refused(PressRefusal::NobodyToCall));
+    assert_eq!(admit([&session], &d, std::slice::from_ref(&d), 0), Admission::Refused(PressRefusal::NobodyToCall));
     assert_eq!(admit([&session], &d, &[b], 0), Admission::Refused(PressRefusal::Busy));
-    assert_eq!(admit([&session], &a, &[e.clone()], 0), Admission::Refused(PressRefusal::Busy));
+    assert_eq!(admit([&session], &a, std::slice::from_ref(&e), 0), Admission::Refused(PressRefusal::Busy));
     assert_eq!(admit([&session], &d, &[e.clone(), e.clone()], 0), Admission::Start(vec![d, e]));
 }
 
