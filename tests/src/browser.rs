@@ -60,7 +60,7 @@ impl Browser {
         let port = announced_port(driver)?;
         let http: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(60)))
+            .timeout_global(Some(Duration::from_mins(1)))
             .build()
             .into();
         let base = format!("http://127.0.0.1:{port}");

@@ -3,4 +3,5 @@
 pub mod browser;
 pub mod https;
 pub mod measure;
+pub mod mqtt;
 pub mod running;

@@ -9,12 +9,13 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use xtask::clips::Marks;
 use xtask::sites;
-use xtask::stack::{Plan, Stack, site};
+use xtask::stack::{Plan, Stack, free_tcp_ports, site};
 use xtask::summary::ServerStatus;
 use xtask::workspace::target;
 
 use crate::https;
 use crate::measure::{Part, colour};
+use crate::mqtt::Intruder;
 
 /// A long press.
 pub const LONG_PRESS_MS: u32 = 1_700;
@@ -41,18 +42,40 @@ impl DerefMut for Running {
 impl Running {
     /// Starts a centre and `boxes` (2 or 3) boxes and waits until all are online.
     pub fn start(name: &str, boxes: usize) -> Result<Self> {
+        Self::start_with(name, boxes, None)
+    }
+
+    /// The same, and an intruder sits in the broker: see [`Plan::open_listener`].
+    pub fn start_with_intruder(name: &str, boxes: usize) -> Result<(Self, Intruder)> {
+        let [port, ..] = free_tcp_ports()?;
+        Ok((Self::start_with(name, boxes, Some(port))?, Intruder { port }))
+    }
+
+    /// A centre alone, for programs that a test starts itself.
+    pub fn centre_alone(name: &str) -> Result<Self> {
+        let plan = Self::plan(name, 2, None)?;
+        let codes = plan.sites.iter().map(|site| site.code.clone()).collect();
+        Ok(Self { stack: Stack::start(plan)?, codes })
+    }
+
+    fn start_with(name: &str, boxes: usize, open_listener: Option<u16>) -> Result<Self> {
+        let plan = Self::plan(name, boxes, open_listener)?;
+        let codes = plan.sites.iter().map(|site| site.code.clone()).collect();
+        let mut stack = Stack::start(plan)?;
+        stack.add_boxes(|_| {})?;
+        stack.wait_online(Duration::from_secs(60))?;
+        Ok(Self { stack, codes })
+    }
+
+    fn plan(name: &str, boxes: usize, open_listener: Option<u16>) -> Result<Plan> {
         let dir = target()?.join("scenarios").join(name);
         if dir.exists() {
             fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
         }
         let sites = sites::defaults(boxes)?;
         let clips = Marks::THREE.iter().take(boxes).map(|marks| marks.clip()).collect::<Result<Vec<PathBuf>>>()?;
-        let codes = sites.iter().map(|site| site.code.clone()).collect();
         let spare = Some(sites::spare(&sites));
-        let mut stack = Stack::start(Plan { dir, sites, clips, layout: None, spare })?;
-        stack.add_boxes(|_| {})?;
-        stack.wait_online(Duration::from_secs(60))?;
-        Ok(Self { stack, codes })
+        Ok(Plan { dir, sites, clips, layout: None, spare, open_listener })
     }
 
     /// The sites' codes; the first one calls.

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 pub use boxes::AtBox;
-pub use centre::Centre;
+pub use centre::{Centre, free_tcp_ports};
 
 use crate::process::{Supervisor, wait_for};
 use crate::sites::Site;
@@ -40,6 +40,9 @@ pub struct Plan {
     pub layout: Option<String>,
     /// Enrol one more site without a box, for trials with its credentials.
     pub spare: Option<Site>,
+    /// A listener of the broker, on this port of the loopback, that asks for nothing and allows everything: what an
+    /// intruder in the broker could do. Tests only.
+    pub open_listener: Option<u16>,
 }
 
 /// A running system.

@@ -64,6 +64,11 @@ impl Centre {
         output(&mut init)?;
         let run = sockets.join("centre");
         adapt(&dir.join("server.toml"), plan, &run)?;
+        if let Some(port) = plan.open_listener {
+            let conf = dir.join("mosquitto/mosquitto.conf");
+            let text = fs::read_to_string(&conf)?;
+            fs::write(&conf, format!("{text}\nlistener {port} 127.0.0.1\nallow_anonymous true\n"))?;
+        }
         let admin: Admin = summary::read(&dir.join("admin.json")).context("admin.json cannot be read")?;
         let pki = dir.join("pki");
         Ok(Self {
@@ -152,7 +157,7 @@ pub(super) fn toml_text(text: &str) -> String {
 }
 
 /// Three different ports that nobody listens on now.
-fn free_tcp_ports() -> Result<[u16; 3]> {
+pub fn free_tcp_ports() -> Result<[u16; 3]> {
     let open = || TcpListener::bind(("127.0.0.1", 0)).context("no free TCP port");
     let held = [open()?, open()?, open()?];
     let mut ports = [0; 3];
