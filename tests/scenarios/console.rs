@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use xtask::stack::Stack;
 
 const SOON: Duration = Duration::from_secs(20);
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// A picture counts as moving when its pixels differ by this much (of 255) on average, somewhere between two looks.
 const MOVED: f64 = 1.0;
 
@@ -305,18 +305,17 @@ fn lose_the_server(browser: &Browser, stack: &Stack) -> Result<()> {
 }
 
 fn play(browser: &Browser, code: Option<&str>) -> Result<()> {
-    match code {
+    if let Some(code) = code {
         // as a person does: the file's button plays it
-        Some(code) => browser.click(&format!("li[data-file=\"site-{code}.mp4\"] .file-main"))?,
-        None => {
-            browser.wait(
-                "a player",
-                SOON,
-                "return document.querySelector('#player')?.readyState >= 1",
-                &[],
-            )?;
-            browser.run("await document.querySelector('#player').play()", &[])?;
-        }
+        browser.click(&format!("li[data-file=\"site-{code}.mp4\"] .file-main"))?;
+    } else {
+        browser.wait(
+            "a player",
+            SOON,
+            "return document.querySelector('#player')?.readyState >= 1",
+            &[],
+        )?;
+        browser.run("await document.querySelector('#player').play()", &[])?;
     }
     let (seen, _) = see_it_move(browser, "#player", 25)?;
     browser.wait(

@@ -1,6 +1,11 @@
 //! The console's texts: both languages complete, every text that is used exists, none is left over, and what boxes
 //! report reads the same as in the wire's own table.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test program: helpers too may fail the test"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
