@@ -33,7 +33,7 @@ fn replayed_altered_and_expired_commands_do_nothing_and_are_reported() {
     intruder.publish(&topic, &join).unwrap();
     stack.wait("the replay reported", Duration::from_secs(15), || refused("Replayed")).unwrap();
 
-    let altered = Seen { payload: join.payload.replacen("\"seq\":", "\"seq\":9", 1), ..join.clone() };
+    let altered = Seen { payload: join.payload.replacen("\"seq\":", "\"seq\":9000", 1), ..join.clone() };
     assert_ne!(altered.payload, join.payload);
     intruder.publish(&topic, &altered).unwrap();
     stack.wait("the forgery reported", Duration::from_secs(15), || refused("BadSignature")).unwrap();
@@ -42,7 +42,9 @@ fn replayed_altered_and_expired_commands_do_nothing_and_are_reported() {
     let key = fs::read(stack.centre().dir.join("pki/command.key")).unwrap();
     let signer = Signer::from_pkcs8(PrivateKeyDer::from_pem_slice(&key).unwrap().secret_der()).unwrap();
     let command = Command { expires_at_ms: now_ms() - 60_000, order: Order::Mute { on: true } };
-    let payload = Envelope::new(1_000_000, now_ms() - 90_000, command).to_bytes();
+    // Its number is the next one: a far one would make every later command of the server an old one.
+    let next = 1 + tap.seen().unwrap().iter().filter_map(sequence).filter(|seq| *seq < 1_000).max().unwrap();
+    let payload = Envelope::new(next, now_ms() - 90_000, command).to_bytes();
     let jws = signer.sign(&topic, &payload).unwrap();
     let late = Seen { jws, payload: String::from_utf8(payload).unwrap() };
     intruder.publish(&topic, &late).unwrap();
@@ -70,4 +72,8 @@ fn replayed_altered_and_expired_commands_do_nothing_and_are_reported() {
     stack.on_record().unwrap();
     assert_eq!(pids, (stack.supervisor().kept("server").pid, stack.box_status(&guest).unwrap().pid));
     stack.finish().unwrap();
+}
+
+fn sequence(seen: &Seen) -> Option<u64> {
+    serde_json::from_str::<serde_json::Value>(&seen.payload).ok()?["seq"].as_u64()
 }
