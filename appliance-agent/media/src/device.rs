@@ -37,9 +37,16 @@ impl DeviceCamera {
     pub fn open(camera: &str, audio: Option<&str>) -> Result<Self, MediaError> {
         crate::pipeline::init()?;
         if let Err(e) = std::fs::metadata(camera) {
-            return Err(MediaError::CameraMissing { camera: camera.into(), reason: e.to_string() });
+            return Err(MediaError::CameraMissing {
+                camera: camera.into(),
+                reason: e.to_string(),
+            });
         }
-        Ok(Self { camera: camera.into(), audio: audio.map(Into::into), running: None })
+        Ok(Self {
+            camera: camera.into(),
+            audio: audio.map(Into::into),
+            running: None,
+        })
     }
 
     /// Starts to capture pictures of at most this size and rate.
@@ -85,7 +92,9 @@ impl DeviceCamera {
 
 impl Drop for DeviceCamera {
     fn drop(&mut self) {
-        let Some((pipeline, watcher)) = self.running.take() else { return };
+        let Some((pipeline, watcher)) = self.running.take() else {
+            return;
+        };
         let over = gst::message::Application::new(gst::Structure::new_empty("bridgepoint-closing"));
         let _ = pipeline.post_message(over);
         stop(&pipeline);
@@ -101,7 +110,10 @@ fn watch(pipeline: &gst::Pipeline, camera: &str, on_captured: &Sink) {
     let wanted = [gst::MessageType::Error, gst::MessageType::Application];
     let message = bus.timed_pop_filtered(gst::ClockTime::NONE, &wanted);
     if let Some(gst::MessageView::Error(error)) = message.as_ref().map(|message| message.view()) {
-        let failed = MediaError::CameraFailed { camera: camera.into(), reason: reason(error) };
+        let failed = MediaError::CameraFailed {
+            camera: camera.into(),
+            reason: reason(error),
+        };
         give(on_captured, Captured::Failed(failed));
     }
 }
@@ -112,8 +124,12 @@ fn give(on_captured: &Sink, captured: Captured) {
 
 /// Connects a chain and adds it to the pipeline.
 fn chain(pipeline: &gst::Pipeline, elements: &[&gst::Element]) -> Result<(), MediaError> {
-    let failed = |e: gst::glib::BoolError| MediaError::Framework(format!("the camera's pipeline cannot be built: {e}"));
-    pipeline.add_many(elements.iter().copied()).map_err(failed)?;
+    let failed = |e: gst::glib::BoolError| {
+        MediaError::Framework(format!("the camera's pipeline cannot be built: {e}"))
+    };
+    pipeline
+        .add_many(elements.iter().copied())
+        .map_err(failed)?;
     gst::Element::link_many(elements.iter().copied()).map_err(failed)
 }
 
@@ -121,34 +137,64 @@ fn chain(pipeline: &gst::Pipeline, elements: &[&gst::Element]) -> Result<(), Med
 fn captured_at(sink: &AppSink, sample: &gst::Sample) -> Option<Instant> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     let running = segment.to_running_time(sample.buffer()?.pts()?)?;
-    let age = sink.clock()?.time().checked_sub(sink.base_time()? + running).unwrap_or(gst::ClockTime::ZERO);
+    let age = sink
+        .clock()?
+        .time()
+        .checked_sub(sink.base_time()? + running)
+        .unwrap_or(gst::ClockTime::ZERO);
     Instant::now().checked_sub(Duration::from_nanos(age.nseconds()))
 }
 
 fn live_sink(caps: &gst::Caps) -> AppSink {
-    AppSink::builder().caps(caps).sync(false).max_buffers(8).drop(true).enable_last_sample(false).build()
+    AppSink::builder()
+        .caps(caps)
+        .sync(false)
+        .max_buffers(8)
+        .drop(true)
+        .enable_last_sample(false)
+        .build()
 }
 
-fn pictures(pipeline: &gst::Pipeline, device: &str, size: (u16, u16), fps: u8, on_captured: &Sink) -> Result<(), MediaError> {
+fn pictures(
+    pipeline: &gst::Pipeline,
+    device: &str,
+    size: (u16, u16),
+    fps: u8,
+    on_captured: &Sink,
+) -> Result<(), MediaError> {
     let source = make("v4l2src")?;
     source.set_property("device", device);
     let limits = |media: &str| {
         gst::Structure::builder(media)
             .field("width", gst::IntRange::new(16, i32::from(size.0)))
             .field("height", gst::IntRange::new(16, i32::from(size.1)))
-            .field("framerate", gst::FractionRange::new(gst::Fraction::new(1, 1), gst::Fraction::new(fps.max(1).into(), 1)))
+            .field(
+                "framerate",
+                gst::FractionRange::new(
+                    gst::Fraction::new(1, 1),
+                    gst::Fraction::new(fps.max(1).into(), 1),
+                ),
+            )
             .build()
     };
     // Raw where the bus carries it, MJPEG else.
-    let caps = [limits("video/x-raw"), limits("image/jpeg")].into_iter().collect::<gst::Caps>();
+    let caps = [limits("video/x-raw"), limits("image/jpeg")]
+        .into_iter()
+        .collect::<gst::Caps>();
     let filter = make("capsfilter")?;
     filter.set_property("caps", &caps);
     let decode = make("decodebin")?;
     chain(pipeline, &[&source, &filter, &decode])?;
     let convert = make("videoconvert")?;
-    let sink = live_sink(&gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::I420).build());
+    let sink = live_sink(
+        &gst_video::VideoCapsBuilder::new()
+            .format(gst_video::VideoFormat::I420)
+            .build(),
+    );
     chain(pipeline, &[&convert, sink.upcast_ref()])?;
-    let entry = convert.static_pad("sink").ok_or(MediaError::Element { element: "videoconvert" })?;
+    let entry = convert.static_pad("sink").ok_or(MediaError::Element {
+        element: "videoconvert",
+    })?;
     decode.connect_pad_added(move |_, pad| {
         if !entry.is_linked()
             && let Err(e) = pad.link(&entry)
@@ -159,9 +205,15 @@ fn pictures(pipeline: &gst::Pipeline, device: &str, size: (u16, u16), fps: u8, o
     let on_captured = Arc::clone(on_captured);
     let on_sample = move |sink: &AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let picture = sample.buffer_owned().zip(sample.caps()).and_then(|(buffer, caps)| {
-            Some(Picture { buffer, info: VideoInfo::from_caps(caps).ok()? })
-        });
+        let picture = sample
+            .buffer_owned()
+            .zip(sample.caps())
+            .and_then(|(buffer, caps)| {
+                Some(Picture {
+                    buffer,
+                    info: VideoInfo::from_caps(caps).ok()?,
+                })
+            });
         if let Some((picture, at)) = picture.zip(captured_at(sink, &sample)) {
             give(&on_captured, Captured::Picture { picture, at });
         }
@@ -177,7 +229,7 @@ fn sound(pipeline: &gst::Pipeline, device: &str, on_captured: &Sink) -> Result<(
     source.set_property("provide-clock", false);
     source.set_property("buffer-time", 80_000_i64);
     source.set_property("latency-time", 10_000_i64);
-    microphone(pipeline, source, on_captured)
+    microphone(pipeline, &source, on_captured)
 }
 
 /// A box without a microphone sends silence, so that its record has no gap.
@@ -185,25 +237,36 @@ fn silence(pipeline: &gst::Pipeline, on_captured: &Sink) -> Result<(), MediaErro
     let source = make("audiotestsrc")?;
     source.set_property("is-live", true);
     source.set_property_from_str("wave", "silence");
-    microphone(pipeline, source, on_captured)
+    microphone(pipeline, &source, on_captured)
 }
 
-fn microphone(pipeline: &gst::Pipeline, source: gst::Element, on_captured: &Sink) -> Result<(), MediaError> {
+fn microphone(
+    pipeline: &gst::Pipeline,
+    source: &gst::Element,
+    on_captured: &Sink,
+) -> Result<(), MediaError> {
     let convert = make("audioconvert")?;
     set_if_there(&convert, "dithering", "none");
     let resample = make("audioresample")?;
     let sink = live_sink(&crate::clip::sound_caps());
-    chain(pipeline, &[&source, &convert, &resample, sink.upcast_ref()])?;
+    chain(pipeline, &[source, &convert, &resample, sink.upcast_ref()])?;
     let on_captured = Arc::clone(on_captured);
     let blocks = Mutex::new(Blocks::default());
     let on_sample = move |sink: &AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let (Some(at), Some(map)) = (captured_at(sink, &sample), sample.buffer().and_then(|b| b.map_readable().ok())) else {
+        let (Some(at), Some(map)) = (
+            captured_at(sink, &sample),
+            sample.buffer().and_then(|b| b.map_readable().ok()),
+        ) else {
             return Ok(gst::FlowSuccess::Ok);
         };
-        let samples = map.chunks_exact(2).map(|b| i16::from_ne_bytes([b[0], b[1]]));
+        let samples = map
+            .chunks_exact(2)
+            .map(|b| i16::from_ne_bytes([b[0], b[1]]));
         let mut blocks = blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        blocks.push(at, samples, |block, at| give(&on_captured, Captured::Sound { block, at }));
+        blocks.push(at, samples, |block, at| {
+            give(&on_captured, Captured::Sound { block, at });
+        });
         Ok(gst::FlowSuccess::Ok)
     };
     sink.set_callbacks(AppSinkCallbacks::builder().new_sample(on_sample).build());
@@ -218,9 +281,16 @@ struct Blocks {
 
 impl Blocks {
     /// Samples whose first was captured at `at`.
-    fn push(&mut self, at: Instant, samples: impl Iterator<Item = i16>, mut block: impl FnMut(Box<[i16; BLOCK]>, Instant)) {
+    fn push(
+        &mut self,
+        at: Instant,
+        samples: impl Iterator<Item = i16>,
+        mut block: impl FnMut(Box<[i16; BLOCK]>, Instant),
+    ) {
         // The waiting samples were captured just before these.
-        let mut first = at.checked_sub(duration_of(self.waiting.len())).unwrap_or(at);
+        let mut first = at
+            .checked_sub(duration_of(self.waiting.len()))
+            .unwrap_or(at);
         self.waiting.extend(samples);
         while let Some((whole, _)) = self.waiting.split_first_chunk::<BLOCK>() {
             block(Box::new(*whole), first);
@@ -244,7 +314,11 @@ mod tests {
         let mut got = Vec::new();
         for n in 0..10_u32 {
             let samples = (0..480).map(|i| (n * 480 + i) as i16);
-            blocks.push(start + Duration::from_millis(10) * n, samples, |block, at| got.push((block[0], at)));
+            blocks.push(
+                start + Duration::from_millis(10) * n,
+                samples,
+                |block, at| got.push((block[0], at)),
+            );
         }
         assert_eq!(got.len(), 5);
         for (n, (first, at)) in got.into_iter().enumerate() {

@@ -72,15 +72,19 @@ impl MediaError {
     /// What a person is told: key and details.
     pub fn text(&self) -> (Text, Vec<String>) {
         match self {
-            Self::CameraMissing { camera, .. } => (Text::CameraMissing, vec![camera.clone()]),
+            Self::CameraMissing { camera, .. } | Self::CameraFailed { camera, .. } => {
+                (Text::CameraMissing, vec![camera.clone()])
+            }
             Self::CameraNoVideo { camera, .. } => (Text::CameraNoVideo, vec![camera.clone()]),
-            Self::CameraFailed { camera, .. } => (Text::CameraMissing, vec![camera.clone()]),
-            Self::NoEncoder { tried } => (Text::EncoderStalled, vec![tried.clone()]),
             Self::Encoder { encoder, .. } => (Text::EncoderStalled, vec![encoder.clone()]),
-            Self::File { file, reason } => (Text::RecorderFailed, vec![file.clone(), reason.clone()]),
-            Self::Framework(reason) => (Text::EncoderStalled, vec![reason.clone()]),
-            Self::Element { element } => (Text::EncoderStalled, vec![(*element).into()]),
-            Self::Picture | Self::Opus(_) => (Text::EncoderStalled, vec![self.to_string()]),
+            Self::File { file, reason } => {
+                (Text::RecorderFailed, vec![file.clone(), reason.clone()])
+            }
+            Self::Framework(_)
+            | Self::Element { .. }
+            | Self::NoEncoder { .. }
+            | Self::Picture
+            | Self::Opus(_) => (Text::MediaUnusable, vec![self.to_string()]),
         }
     }
 }

@@ -37,7 +37,10 @@ struct Program {
 
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> MediaError {
     let file = path.display().to_string();
-    move |e| MediaError::File { file, reason: e.to_string() }
+    move |e| MediaError::File {
+        file,
+        reason: e.to_string(),
+    }
 }
 
 fn wav(e: hound::Error) -> std::io::Error {
@@ -48,7 +51,11 @@ fn wav(e: hound::Error) -> std::io::Error {
 }
 
 fn name(stem: &str, part: u32, extension: &str) -> String {
-    if part == 1 { format!("{stem}.{extension}") } else { format!("{stem}.{part}.{extension}") }
+    if part == 1 {
+        format!("{stem}.{extension}")
+    } else {
+        format!("{stem}.{part}.{extension}")
+    }
 }
 
 impl Returns {
@@ -59,11 +66,15 @@ impl Returns {
     pub fn create(folder: &Path, session: &SessionId, origin_ms: u64) -> Result<Self, MediaError> {
         std::fs::create_dir_all(folder).map_err(failed(folder))?;
         let taken = |part: &u32| folder.join(name("shown", *part, "csv")).exists();
-        let part = (1..).find(|part| !taken(part)).unwrap_or(u32::MAX);
+        let part = (1..u32::MAX).find(|part| !taken(part)).unwrap_or(u32::MAX);
         let path = folder.join(name("shown", part, "csv"));
         let mut shown = BufWriter::new(File::create_new(&path).map_err(failed(&path))?);
         writeln!(shown, "program_ticks,program_ms,shown_at_ms,decoded").map_err(failed(&path))?;
-        let program = Program { cutter: Cutter::new(), file: None, files: Vec::new() };
+        let program = Program {
+            cutter: Cutter::new(),
+            file: None,
+            files: Vec::new(),
+        };
         let returns = Self {
             folder: folder.to_owned(),
             part,
@@ -85,13 +96,21 @@ impl Returns {
     pub fn heard(&mut self, at_ms: u64, block: &[i16; BLOCK]) -> Result<(), MediaError> {
         let path = self.folder.join(name("heard", self.part, "wav"));
         if self.heard.is_none() {
-            let spec = WavSpec { channels: 1, sample_rate: SOUND_RATE as u32, bits_per_sample: 16, sample_format: SampleFormat::Int };
+            let spec = WavSpec {
+                channels: 1,
+                sample_rate: SOUND_RATE as u32,
+                bits_per_sample: 16,
+                sample_format: SampleFormat::Int,
+            };
             let file = File::create(&path).map_err(failed(&path))?;
-            let writer = WavWriter::new(BufWriter::new(file), spec).map_err(|e| failed(&path)(wav(e)))?;
+            let writer =
+                WavWriter::new(BufWriter::new(file), spec).map_err(|e| failed(&path)(wav(e)))?;
             self.heard = Some((writer, at_ms));
             self.describe()?;
         }
-        let Some((writer, _)) = &mut self.heard else { return Ok(()) };
+        let Some((writer, _)) = &mut self.heard else {
+            return Ok(());
+        };
         let mut samples = writer.get_i16_writer(BLOCK as u32);
         for sample in block {
             samples.write_sample(*sample);
@@ -105,7 +124,12 @@ impl Returns {
     /// [`MediaError::File`].
     pub fn shown(&mut self, ticks: u64, shown_at_ms: f64, decoded: bool) -> Result<(), MediaError> {
         let program_ms = self.origin_ms as f64 + ticks as f64 / 90.0;
-        writeln!(self.shown, "{ticks},{program_ms:.3},{shown_at_ms:.3},{}", u8::from(decoded)).map_err(failed(&self.folder))
+        writeln!(
+            self.shown,
+            "{ticks},{program_ms:.3},{shown_at_ms:.3},{}",
+            u8::from(decoded)
+        )
+        .map_err(failed(&self.folder))
     }
 
     /// A received picture.
@@ -134,13 +158,20 @@ impl Returns {
                     let (path, file) = self.next_program_file()?;
                     let file = self.program.file.insert(file);
                     file.write_all(&opening.bytes).map_err(failed(&path))?;
-                    let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    self.program.files.push((file_name, self.origin_ms + opening.starts_ms));
+                    let file_name = path
+                        .file_name()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned();
+                    self.program
+                        .files
+                        .push((file_name, self.origin_ms + opening.starts_ms));
                     renamed = true;
                 }
                 Cut::Fragment(fragment) => {
                     if let Some(file) = &mut self.program.file {
-                        file.write_all(&fragment.bytes).map_err(failed(&self.folder))?;
+                        file.write_all(&fragment.bytes)
+                            .map_err(failed(&self.folder))?;
                     }
                 }
                 Cut::Close(_) => self.program.file = None,
@@ -159,7 +190,9 @@ impl Returns {
                 Err(e) => return Err(failed(&path)(e)),
             }
         }
-        Err(failed(&self.folder)(std::io::ErrorKind::AlreadyExists.into()))
+        Err(failed(&self.folder)(
+            std::io::ErrorKind::AlreadyExists.into(),
+        ))
     }
 
     /// Time passed (`now` on any clock that only goes forward): what is written so far becomes readable.
@@ -199,7 +232,12 @@ impl Returns {
 
     fn describe(&self) -> Result<(), MediaError> {
         let path = self.folder.join(name("return", self.part, "json"));
-        let program: Vec<_> = self.program.files.iter().map(|(file, at)| serde_json::json!({ "file": file, "starts_at_ms": at })).collect();
+        let program: Vec<_> = self
+            .program
+            .files
+            .iter()
+            .map(|(file, at)| serde_json::json!({ "file": file, "starts_at_ms": at }))
+            .collect();
         let about = serde_json::json!({
             "v": 1,
             "session": self.session,

@@ -55,11 +55,17 @@ impl Source {
         match camera {
             // Until an order comes every picture is kept.
             Camera::Clip(path) => ClipCamera::open(Path::new(path), u8::MAX).map(Self::Clip),
-            Camera::Device { video, audio } => DeviceCamera::open(video, audio.as_deref()).map(Self::Device),
+            Camera::Device { video, audio } => {
+                DeviceCamera::open(video, audio.as_deref()).map(Self::Device)
+            }
         }
     }
 
-    fn start(&mut self, order: &Join, on_captured: impl FnMut(Captured) + Send + 'static) -> Result<Instant, MediaError> {
+    fn start(
+        &mut self,
+        order: &Join,
+        on_captured: impl FnMut(Captured) + Send + 'static,
+    ) -> Result<Instant, MediaError> {
         let (main, fps) = (order.main, order.main.fps.max(order.thumb.fps));
         match self {
             Self::Clip(clip) => {
@@ -156,8 +162,11 @@ impl JoinError {
     pub fn text(&self, records: &Path) -> (Text, Vec<String>) {
         match self {
             Self::Media(error) => error.text(),
-            Self::Record(error) => (Text::RecorderFailed, vec![records.display().to_string(), error.to_string()]),
-            Self::Link(error) => (Text::EncoderStalled, vec![error.to_string()]),
+            Self::Record(error) => (
+                Text::RecorderFailed,
+                vec![records.display().to_string(), error.to_string()],
+            ),
+            Self::Link(error) => (Text::MediaUnusable, vec![error.to_string()]),
         }
     }
 }
@@ -186,7 +195,9 @@ impl Session {
         let link = {
             let (tell, feed, gauges) = (Arc::clone(&tell), playout.feed(), Arc::clone(&gauges));
             let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-            BoxLink::start(local, &order, keys.dtls, move |event| receive(event, &tell, &feed, &gauges))?
+            BoxLink::start(local, &order, keys.dtls, move |event| {
+                receive(event, &tell, &feed, &gauges);
+            })?
         };
         let mut session = Self {
             site: config.site.clone(),
@@ -224,12 +235,24 @@ impl Session {
     }
 
     /// What is done with everything that the camera captures.
-    fn contribution(&self, is_clip: bool) -> Result<impl FnMut(Captured) + Send + 'static, MediaError> {
-        let (timeline, tell, gauges) = (self.timeline, Arc::clone(&self.tell), Arc::clone(&self.gauges));
-        let mut microphone = Microphone::new(self.order.audio_kbps, gauges.muted.load(Ordering::Relaxed))?;
+    fn contribution(
+        &self,
+        is_clip: bool,
+    ) -> Result<impl FnMut(Captured) + Send + 'static, MediaError> {
+        let (timeline, tell, gauges) = (
+            self.timeline,
+            Arc::clone(&self.tell),
+            Arc::clone(&self.gauges),
+        );
+        let mut microphone =
+            Microphone::new(self.order.audio_kbps, gauges.muted.load(Ordering::Relaxed))?;
         let stream = Stream::Site(self.site.clone());
         let send_unit = {
-            let (link, recorder, gauges) = (Arc::clone(&self.link), Arc::clone(&self.recorder), Arc::clone(&gauges));
+            let (link, recorder, gauges) = (
+                Arc::clone(&self.link),
+                Arc::clone(&self.recorder),
+                Arc::clone(&gauges),
+            );
             let stream = stream.clone();
             move |encoding, unit: AccessUnit| {
                 if encoding == Encoding::Main {
@@ -240,13 +263,20 @@ impl Session {
                 link.send_video(encoding, unit, captured);
             }
         };
-        let mut encodings = Encodings::new(&self.encoder, self.order.main, self.order.thumb, send_unit);
+        let mut encodings =
+            Encodings::new(&self.encoder, self.order.main, self.order.thumb, send_unit);
         let (link, recorder) = (Arc::clone(&self.link), Arc::clone(&self.recorder));
         let send_sound = move |packet: OpusPacket, at| {
             recorder.audio(&stream, packet.clone());
             link.send_audio(packet, timeline.system_time(at));
         };
-        let mut begun = Begun { session: self.order.session.clone(), is_clip, picture: None, sound: false, said: false };
+        let mut begun = Begun {
+            session: self.order.session.clone(),
+            is_clip,
+            picture: None,
+            sound: false,
+            said: false,
+        };
         let mut blocks = 0;
         Ok(move |captured| {
             let now = Instant::now();
@@ -257,7 +287,9 @@ impl Session {
                             encodings.force_key(encoding, now);
                         }
                     }
-                    let Some(ticks) = timeline.video_ticks(at) else { return };
+                    let Some(ticks) = timeline.video_ticks(at) else {
+                        return;
+                    };
                     if let Err(error) = encodings.push(&picture, ticks, now) {
                         tracing::error!("{error}");
                         fault(&tell, &error);
@@ -265,7 +297,9 @@ impl Session {
                     begun.picture.get_or_insert_with(|| timeline.utc_ms(at));
                 }
                 Captured::Sound { block, at } => {
-                    let Some(ticks) = timeline.audio_ticks(at) else { return };
+                    let Some(ticks) = timeline.audio_ticks(at) else {
+                        return;
+                    };
                     microphone.set_muted(gauges.muted.load(Ordering::Relaxed));
                     match microphone.encode(&block, ticks) {
                         Ok(packet) => send_sound(packet, at),
@@ -273,7 +307,9 @@ impl Session {
                     }
                     blocks += 1;
                     if blocks % METER_BLOCKS == 0 {
-                        gauges.dbfs.store(microphone.take_dbfs().to_bits(), Ordering::Relaxed);
+                        gauges
+                            .dbfs
+                            .store(microphone.take_dbfs().to_bits(), Ordering::Relaxed);
                     }
                     begun.sound = true;
                 }
@@ -294,7 +330,12 @@ impl Session {
         FromMedia::Meters {
             encoder_fps: frames as f32 / since.as_secs_f32().max(0.001),
             mic_dbfs: f32::from_bits(self.gauges.dbfs.load(Ordering::Relaxed)),
-            link: self.gauges.link.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            link: self
+                .gauges
+                .link
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 
@@ -319,7 +360,9 @@ impl Session {
         if self.gauges.recording.load(Ordering::Relaxed) {
             self.recorder.close_stream(&Stream::Site(self.site.clone()));
             if self.file_closed.recv_timeout(CLOSE_WITHIN).is_err() {
-                tracing::warn!("the record's file was not closed in time: the next process repairs it");
+                tracing::warn!(
+                    "the record's file was not closed in time: the next process repairs it"
+                );
             }
         }
         // Dropped, the recorder would end the journal.
@@ -345,16 +388,24 @@ struct Begun {
 
 impl Begun {
     fn say_once(&mut self, tell: &Tell) {
-        let (Some(picture), true, false) = (self.picture, self.sound, self.said) else { return };
+        let (Some(picture), true, false) = (self.picture, self.sound, self.said) else {
+            return;
+        };
         self.said = true;
         let clip_started_at_ms = self.is_clip.then_some(picture);
-        tell(SessionEvent::Say(FromMedia::Capturing { session: self.session.clone(), clip_started_at_ms }));
+        tell(SessionEvent::Say(FromMedia::Capturing {
+            session: self.session.clone(),
+            clip_started_at_ms,
+        }));
     }
 }
 
 fn fault(tell: &Tell, error: &MediaError) {
     let (text, details) = error.text();
-    tell(SessionEvent::Say(FromMedia::Fault { text: text.name().into(), details }));
+    tell(SessionEvent::Say(FromMedia::Fault {
+        text: text.name().into(),
+        details,
+    }));
 }
 
 /// Called on the link's thread: only hands on.
@@ -365,11 +416,18 @@ fn receive(event: BoxEvent, tell: &Tell, feed: &Feed, gauges: &Gauges) {
         BoxEvent::Program(unit) => feed.picture(unit),
         BoxEvent::Sound(packet) => feed.sound(packet),
         BoxEvent::KeyWanted(encoding) => gauges.want_key(encoding),
-        BoxEvent::Stats(health) => *gauges.link.lock().unwrap_or_else(PoisonError::into_inner) = health,
+        BoxEvent::Stats(health) => {
+            *gauges.link.lock().unwrap_or_else(PoisonError::into_inner) = health;
+        }
     }
 }
 
-fn start_playout(config: &MediaConfig, order: &Join, timeline: Timeline, tell: &Tell) -> Result<Playout, MediaError> {
+fn start_playout(
+    config: &MediaConfig,
+    order: &Join,
+    timeline: Timeline,
+    tell: &Tell,
+) -> Result<Playout, MediaError> {
     let settings = |returns: Option<PathBuf>| PlayoutSettings {
         decode: config.decode_return,
         returns,
@@ -380,7 +438,9 @@ fn start_playout(config: &MediaConfig, order: &Join, timeline: Timeline, tell: &
         let tell = Arc::clone(tell);
         move |event| match event {
             PlayoutEvent::FirstShown(at) => {
-                tell(SessionEvent::Say(FromMedia::ProgramShown { at_ms: timeline.utc_ms(at) }));
+                tell(SessionEvent::Say(FromMedia::ProgramShown {
+                    at_ms: timeline.utc_ms(at),
+                }));
             }
             PlayoutEvent::Fault(error) => {
                 tracing::error!("{error}");
@@ -388,11 +448,15 @@ fn start_playout(config: &MediaConfig, order: &Join, timeline: Timeline, tell: &
             }
         }
     };
-    match Playout::start(settings(config.returns.as_ref().map(PathBuf::from)), timeline, events()) {
+    match Playout::start(
+        &settings(config.returns.as_ref().map(PathBuf::from)),
+        timeline,
+        events(),
+    ) {
         // A folder for measurements must not keep a box out of its session.
         Err(error @ MediaError::File { .. }) => {
             fault(tell, &error);
-            Playout::start(settings(None), timeline, events())
+            Playout::start(&settings(None), timeline, events())
         }
         started => started,
     }
@@ -410,7 +474,11 @@ fn open_record(
 ) -> Result<Recorder, RecordError> {
     let mut n = 1;
     loop {
-        let name = if n == 1 { order.session.to_string() } else { format!("{}.{n}", order.session) };
+        let name = if n == 1 {
+            order.session.to_string()
+        } else {
+            format!("{}.{n}", order.session)
+        };
         let folder = Path::new(&config.records).join(name);
         let recorder = RecorderConfig {
             part: if folder.exists() { 2 } else { 1 },
@@ -418,12 +486,15 @@ fn open_record(
             session: order.session.clone(),
             origin_ms: order.origin_ms,
             role: Role::Box,
-            session_key: Signer::from_pkcs8(&keys.record).map_err(|e| RecordError::Key(e.to_string()))?,
+            session_key: Signer::from_pkcs8(&keys.record)
+                .map_err(|e| RecordError::Key(e.to_string()))?,
             session_cert: keys.statement.clone(),
             about: serde_json::json!({ "site": config.site, "caller": order.caller }),
         };
         let (tell, gauges, closed) = (Arc::clone(tell), Arc::clone(gauges), closed.clone());
-        match Recorder::start(recorder, move |event| recorded(event, &tell, &gauges, &closed)) {
+        match Recorder::start(recorder, move |event| {
+            recorded(event, &tell, &gauges, &closed);
+        }) {
             Err(RecordError::Unfit { path, why }) if n < FOLDERS => {
                 tracing::warn!("{} is not gone on with: {why}", path.display());
                 n += 1;
@@ -436,10 +507,15 @@ fn open_record(
 /// Called on the recorder's thread.
 fn recorded(event: RecordEvent, tell: &Tell, gauges: &Gauges, closed: &SyncSender<()>) {
     match event {
-        RecordEvent::Written { file, index, .. } => tell(SessionEvent::Say(FromMedia::Fragment { file, index })),
+        RecordEvent::Written { file, index, .. } => {
+            tell(SessionEvent::Say(FromMedia::Fragment { file, index }));
+        }
         RecordEvent::Failed { file, error } => {
             let details = vec![file, error];
-            tell(SessionEvent::Say(FromMedia::Fault { text: Text::RecorderFailed.name().into(), details }));
+            tell(SessionEvent::Say(FromMedia::Fault {
+                text: Text::RecorderFailed.name().into(),
+                details,
+            }));
         }
         RecordEvent::Opened { .. } => gauges.recording.store(true, Ordering::Relaxed),
         RecordEvent::Closed { .. } => {

@@ -206,6 +206,11 @@ texts! {
         vi: ["Không mở được kho dữ liệu {0} ({1}).", "Thiết bị không thể giữ sự kiện và lệnh an toàn, nên không khởi động.", "Xem có chương trình thứ hai đang chạy không; nếu không, gọi bộ phận vận hành."],
         en: ["The store {0} cannot be opened ({1}).", "The box cannot keep events and commands safely, so it does not start.", "See whether a second program is running; if not, call the operators."]
     }
+    /// {0} reason.
+    MediaUnusable {
+        vi: ["Phần hình và tiếng của thiết bị không làm việc được ({0}).", "Điểm cầu này chưa gửi được hình và tiếng.", "Cài đủ các gói GStreamer (cargo xtask setup), hoặc chọn bộ mã hoá khác trong cấu hình."],
+        en: ["The box's media program cannot work ({0}).", "This site cannot send picture and sound yet.", "Install the GStreamer packages (cargo xtask setup), or name another encoder in the configuration."]
+    }
 }
 
 impl Text {
