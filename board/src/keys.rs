@@ -112,9 +112,8 @@ pub struct Faults(pub Vec<Fault>);
 impl fmt::Display for Faults {
     /// Both languages, Vietnamese first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [Lang::Vi, Lang::En].map(|lang| {
-            self.0.iter().map(|fault| fault.text(lang)).collect::<Vec<_>>().join("\n\n")
-        });
+        let all = [Lang::Vi, Lang::En]
+            .map(|lang| self.0.iter().map(|fault| fault.text(lang)).collect::<Vec<_>>().join("\n\n"));
         f.write_str(&all.join("\n\n"))
     }
 }

@@ -211,7 +211,9 @@ mod tests {
 
     #[test]
     fn the_thermal_zone_is_read_where_a_board_has_one() {
-        let board = load("v = 1\nname = \"x\"\n[camera]\nkind = \"clip\"\n[encoder]\norder = [\"x264enc\"]\n[thermal]\nzone = \"/proc/uptime\"");
+        let board = load(
+            "v = 1\nname = \"x\"\n[camera]\nkind = \"clip\"\n[encoder]\norder = [\"x264enc\"]\n[thermal]\nzone = \"/proc/uptime\"",
+        );
         assert_eq!(board.unwrap().thermal, Some(PathBuf::from("/proc/uptime")));
     }
 }

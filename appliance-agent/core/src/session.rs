@@ -64,7 +64,9 @@ pub struct Session {
 enum State {
     Idle,
     /// The call is on its way to the centre.
-    Calling { until: Millis },
+    Calling {
+        until: Millis,
+    },
     Part(Part),
 }
 
@@ -106,15 +108,7 @@ impl Session {
         if matches!(state, State::Part(_)) {
             actions.push_back(Action::Join);
         }
-        Self {
-            site,
-            calls: Vec::new(),
-            centre: Centre::Away,
-            state,
-            closing: None,
-            refused_until: None,
-            actions,
-        }
+        Self { site, calls: Vec::new(), centre: Centre::Away, state, closing: None, refused_until: None, actions }
     }
 
     /// The twin says where the box stands and whom it calls.

@@ -213,11 +213,7 @@ fn capture_and_first_bytes_on_disk_are_said_once() {
     let recording = |file: &str| Action::Say(Event::Recording { session: id("s1"), file: file.into() });
     assert_eq!(
         actions(&mut session),
-        [
-            Action::Say(Event::Joined { session: id("s1") }),
-            recording("site-1.mp4"),
-            recording("site-1.2.mp4"),
-        ]
+        [Action::Say(Event::Joined { session: id("s1") }), recording("site-1.mp4"), recording("site-1.2.mp4"),]
     );
 }
 

@@ -35,12 +35,22 @@ pub struct Supervisor {
 
 #[derive(Debug)]
 enum State {
-    Down { start_at: Millis },
+    Down {
+        start_at: Millis,
+    },
     /// Started; has not said that it is ready.
-    Starting { give_up_at: Millis },
-    Ready { since: Millis, silent_at: Option<Millis> },
+    Starting {
+        give_up_at: Millis,
+    },
+    Ready {
+        since: Millis,
+        silent_at: Option<Millis>,
+    },
     /// Killed by us; its exit has not been seen yet.
-    Dying { reason: String, had_worked: Option<Millis> },
+    Dying {
+        reason: String,
+        had_worked: Option<Millis>,
+    },
     /// The control process ends: nothing is started any more.
     Over,
 }

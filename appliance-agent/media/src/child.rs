@@ -114,15 +114,7 @@ impl Child {
             })
         };
         Ok((
-            Self {
-                inputs,
-                tell,
-                say,
-                writer,
-                state: State::New,
-                metered: Instant::now(),
-                postponed: VecDeque::new(),
-            },
+            Self { inputs, tell, say, writer, state: State::New, metered: Instant::now(), postponed: VecDeque::new() },
             Stopper(to),
         ))
     }
@@ -170,21 +162,14 @@ impl Child {
     fn until_next(&self) -> Duration {
         match &self.state {
             State::New | State::Idle(_) => Duration::from_hours(1),
-            State::Joined(_) => {
-                (self.metered + METERS_EVERY).saturating_duration_since(Instant::now())
-            }
+            State::Joined(_) => (self.metered + METERS_EVERY).saturating_duration_since(Instant::now()),
         }
     }
 
     fn asked(&mut self, message: ToMedia) -> Result<(), MediaError> {
         match message {
             ToMedia::Configure(config) => self.configure(config)?,
-            ToMedia::Join {
-                order,
-                muted,
-                session_key,
-                session_cert,
-            } => {
+            ToMedia::Join { order, muted, session_key, session_cert } => {
                 self.join(order, muted, &session_key, session_cert);
             }
             ToMedia::Leave => self.leave(),
@@ -206,38 +191,21 @@ impl Child {
         }
         let records = Path::new(&config.records);
         let opened = std::fs::create_dir_all(records)
-            .map_err(|e| MediaError::File {
-                file: config.records.clone(),
-                reason: e.to_string(),
-            })
-            .and_then(|()| {
-                Ok((
-                    Encoder::choose(&config.encoders, &config.preset)?,
-                    Source::open(&config.camera)?,
-                ))
-            });
+            .map_err(|e| MediaError::File { file: config.records.clone(), reason: e.to_string() })
+            .and_then(|()| Ok((Encoder::choose(&config.encoders, &config.preset)?, Source::open(&config.camera)?)));
         match opened {
             Ok((encoder, source)) => {
                 tracing::info!(encoder = encoder.name(), "ready");
-                self.state = State::Idle(Box::new(Idle {
-                    config,
-                    encoder,
-                    source: Some(source),
-                }));
+                self.state = State::Idle(Box::new(Idle { config, encoder, source: Some(source) }));
                 self.say(FromMedia::Ready);
                 Ok(())
             }
             Err(error) => {
                 let (text, details) = match &error {
-                    MediaError::File { file, reason } => {
-                        (Text::DiskNotWritable, vec![file.clone(), reason.clone()])
-                    }
+                    MediaError::File { file, reason } => (Text::DiskNotWritable, vec![file.clone(), reason.clone()]),
                     other => other.text(),
                 };
-                self.say(FromMedia::Fatal {
-                    text: text.name().into(),
-                    details,
-                });
+                self.say(FromMedia::Fatal { text: text.name().into(), details });
                 Err(error)
             }
         }
@@ -254,41 +222,17 @@ impl Child {
             tracing::error!("asked to join before it was configured");
             return;
         };
-        let Idle {
-            config,
-            encoder,
-            source,
-        } = *idle;
-        match begin(
-            &config,
-            &encoder,
-            source,
-            order,
-            muted,
-            (session_key, statement),
-            &self.tell,
-        ) {
+        let Idle { config, encoder, source } = *idle;
+        match begin(&config, &encoder, source, order, muted, (session_key, statement), &self.tell) {
             Ok(session) => {
                 self.metered = Instant::now();
-                self.state = State::Joined(Box::new(Joined {
-                    config,
-                    encoder,
-                    session,
-                    camera_again: None,
-                }));
+                self.state = State::Joined(Box::new(Joined { config, encoder, session, camera_again: None }));
             }
             Err((text, details)) => {
                 tracing::error!("cannot join: {text:?} {details:?}");
-                self.say(FromMedia::Fault {
-                    text: text.name().into(),
-                    details,
-                });
+                self.say(FromMedia::Fault { text: text.name().into(), details });
                 let source = reopen(&config);
-                self.state = State::Idle(Box::new(Idle {
-                    config,
-                    encoder,
-                    source,
-                }));
+                self.state = State::Idle(Box::new(Idle { config, encoder, source }));
             }
         }
     }
@@ -297,19 +241,11 @@ impl Child {
         let State::Joined(joined) = std::mem::replace(&mut self.state, State::New) else {
             return;
         };
-        let Joined {
-            config,
-            encoder,
-            session,
-            ..
-        } = *joined;
+        let Joined { config, encoder, session, .. } = *joined;
         let id = session.id().clone();
         if let Err(error) = session.leave() {
             let details = vec![config.records.clone(), error.to_string()];
-            self.say(FromMedia::Fault {
-                text: Text::RecorderFailed.name().into(),
-                details,
-            });
+            self.say(FromMedia::Fault { text: Text::RecorderFailed.name().into(), details });
         }
         // Fragments that were written at the end are told before the end is.
         while let Ok(input) = self.inputs.try_recv() {
@@ -320,11 +256,7 @@ impl Child {
         }
         self.say(FromMedia::Left { session: id });
         let source = reopen(&config);
-        self.state = State::Idle(Box::new(Idle {
-            config,
-            encoder,
-            source,
-        }));
+        self.state = State::Idle(Box::new(Idle { config, encoder, source }));
     }
 
     fn happened(&mut self, event: SessionEvent) {
@@ -333,10 +265,7 @@ impl Child {
             SessionEvent::CameraFailed(error) => {
                 tracing::error!("{error}");
                 let (text, details) = error.text();
-                self.say(FromMedia::Fault {
-                    text: text.name().into(),
-                    details,
-                });
+                self.say(FromMedia::Fault { text: text.name().into(), details });
                 if let State::Joined(joined) = &mut self.state {
                     joined.camera_again = Some(Instant::now() + CAMERA_AGAIN);
                 }
@@ -350,8 +279,7 @@ impl Child {
         };
         let now = Instant::now();
         if joined.camera_again.is_some_and(|at| now >= at) {
-            let opened = Source::open(&joined.config.camera)
-                .and_then(|source| joined.session.set_source(source));
+            let opened = Source::open(&joined.config.camera).and_then(|source| joined.session.set_source(source));
             joined.camera_again = match opened {
                 Ok(()) => None,
                 Err(error) => {
@@ -371,9 +299,7 @@ impl Child {
 
 /// Opens the camera for the next session. One that is away then is looked for when that session begins.
 fn reopen(config: &MediaConfig) -> Option<Source> {
-    Source::open(&config.camera)
-        .inspect_err(|error| tracing::warn!("{error}"))
-        .ok()
+    Source::open(&config.camera).inspect_err(|error| tracing::warn!("{error}")).ok()
 }
 
 fn begin(
@@ -386,8 +312,7 @@ fn begin(
     tell: &Tell,
 ) -> Result<Session, (Text, Vec<String>)> {
     let bytes = |name: &str, base64: &str| {
-        B64.decode(base64)
-            .map_err(|e| (Text::RecorderFailed, vec![name.to_owned(), e.to_string()]))
+        B64.decode(base64).map_err(|e| (Text::RecorderFailed, vec![name.to_owned(), e.to_string()]))
     };
     let keys = SessionKeys {
         record: bytes("session key", session_key)?,
@@ -401,16 +326,8 @@ fn begin(
         Some(source) => source,
         None => Source::open(&config.camera).map_err(|error| error.text())?,
     };
-    Session::start(
-        config,
-        order,
-        muted,
-        keys,
-        encoder.clone(),
-        source,
-        Arc::clone(tell),
-    )
-    .map_err(|error| error.text(Path::new(&config.records)))
+    Session::start(config, order, muted, keys, encoder.clone(), source, Arc::clone(tell))
+        .map_err(|error| error.text(Path::new(&config.records)))
 }
 
 fn read(mut socket: UnixStream, to: &Sender<Input>) {

@@ -51,10 +51,7 @@ struct State {
 }
 
 /// What the file holds, as far as it is known.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is learned on its own, in any order"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is learned on its own, in any order")]
 #[derive(Debug, Clone, Copy, Default)]
 struct Tracks {
     picture: bool,
@@ -82,22 +79,14 @@ impl ClipCamera {
     /// [`MediaError::CameraMissing`], [`MediaError::CameraNoVideo`], or what GStreamer lacks.
     pub fn open(path: &Path, fps: u8) -> Result<Self, MediaError> {
         crate::pipeline::init()?;
-        let missing = |e: std::io::Error| MediaError::CameraMissing {
-            camera: path.display().to_string(),
-            reason: e.to_string(),
-        };
+        let missing =
+            |e: std::io::Error| MediaError::CameraMissing { camera: path.display().to_string(), reason: e.to_string() };
         let file = std::fs::File::open(path).map_err(missing)?;
         if !file.metadata().map_err(missing)?.is_file() {
             return Err(missing(std::io::ErrorKind::IsADirectory.into()));
         }
-        let state = State {
-            reel: Reel::new(fps),
-            epoch: 0,
-            tracks: Tracks::default(),
-            turns: 0,
-            fault: None,
-            closing: false,
-        };
+        let state =
+            State { reel: Reel::new(fps), epoch: 0, tracks: Tracks::default(), turns: 0, fault: None, closing: false };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             room: Condvar::new(),
@@ -109,11 +98,7 @@ impl ClipCamera {
             let shared = Arc::clone(&shared);
             move || rewind(&shared, pipeline)
         });
-        let camera = Self {
-            shared,
-            rewinder: Some(rewinder),
-            pacer: None,
-        };
+        let camera = Self { shared, rewinder: Some(rewinder), pacer: None };
         camera.wait_until_ready()?;
         Ok(camera)
     }
@@ -131,17 +116,9 @@ impl ClipCamera {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let reason = "no picture within 10 s".to_owned();
-                return Err(MediaError::CameraNoVideo {
-                    camera: self.shared.camera(),
-                    reason,
-                });
+                return Err(MediaError::CameraNoVideo { camera: self.shared.camera(), reason });
             }
-            state = self
-                .shared
-                .filled
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.shared.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -173,10 +150,7 @@ impl Drop for ClipCamera {
         self.shared.lock().closing = true;
         self.shared.room.notify_all();
         self.shared.filled.notify_all();
-        for thread in [self.pacer.take(), self.rewinder.take()]
-            .into_iter()
-            .flatten()
-        {
+        for thread in [self.pacer.take(), self.rewinder.take()].into_iter().flatten() {
             if thread.join().is_err() {
                 tracing::error!("a camera thread panicked");
             }
@@ -185,10 +159,7 @@ impl Drop for ClipCamera {
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    thread::Builder::new()
-        .name(name.into())
-        .spawn(run)
-        .expect("the system has room for a thread")
+    thread::Builder::new().name(name.into()).spawn(run).expect("the system has room for a thread")
 }
 
 /// Releases what is due, at its time, until the camera closes or fails.
@@ -205,47 +176,27 @@ fn pace(shared: &Shared, mut start: Instant, on_captured: &mut dyn FnMut(Capture
         }
         let position = start.elapsed().as_nanos() as u64;
         // Behind by more than a second (the process was stopped, or cannot decode in time): go on from here.
-        let behind = position.saturating_sub(
-            state
-                .reel
-                .next_block()
-                .min(state.reel.next_picture().unwrap_or(u64::MAX)),
-        );
+        let behind =
+            position.saturating_sub(state.reel.next_block().min(state.reel.next_picture().unwrap_or(u64::MAX)));
         if behind > HOPELESS.as_nanos() as u64 {
-            tracing::warn!(
-                behind_ms = behind / 1_000_000,
-                "camera was behind and goes on from now"
-            );
+            tracing::warn!(behind_ms = behind / 1_000_000, "camera was behind and goes on from now");
             start += Duration::from_nanos(behind);
             continue;
         }
         if let Some((at, picture)) = state.reel.take_picture(position) {
             drop(state);
             shared.room.notify_all();
-            on_captured(Captured::Picture {
-                picture,
-                at: start + Duration::from_nanos(at),
-            });
+            on_captured(Captured::Picture { picture, at: start + Duration::from_nanos(at) });
             state = shared.lock();
         } else if state.reel.next_block() <= position {
             let (at, block) = state.reel.take_block();
             drop(state);
-            on_captured(Captured::Sound {
-                block: Box::new(block),
-                at: start + Duration::from_nanos(at),
-            });
+            on_captured(Captured::Sound { block: Box::new(block), at: start + Duration::from_nanos(at) });
             state = shared.lock();
         } else {
-            let due = state
-                .reel
-                .next_block()
-                .min(state.reel.next_picture().unwrap_or(u64::MAX));
+            let due = state.reel.next_block().min(state.reel.next_picture().unwrap_or(u64::MAX));
             let wait = Duration::from_nanos(due.saturating_sub(position));
-            state = shared
-                .filled
-                .wait_timeout(state, wait)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = shared.filled.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -325,10 +276,7 @@ fn decoder(shared: &Arc<Shared>) -> Result<gst::Pipeline, MediaError> {
     let pipeline = gst::Pipeline::new();
     nice_threads(&pipeline);
     let source = make("filesrc")?;
-    source.set_property(
-        "location",
-        shared.path.as_os_str().to_string_lossy().as_ref(),
-    );
+    source.set_property("location", shared.path.as_os_str().to_string_lossy().as_ref());
     let decode = make("decodebin")?;
     let linking = |_| MediaError::Framework("a decoder cannot be built".into());
     pipeline.add_many([&source, &decode]).map_err(linking)?;
@@ -347,17 +295,9 @@ fn decoder(shared: &Arc<Shared>) -> Result<gst::Pipeline, MediaError> {
     decode.connect("autoplug-continue", false, {
         let shared = Arc::clone(shared);
         move |values| {
-            let caps = values
-                .get(2)
-                .and_then(|value| value.get::<gst::Caps>().ok());
-            let media = caps
-                .as_ref()
-                .and_then(|caps| caps.structure(0))
-                .map(|s| s.name().as_str());
-            if matches!(
-                media,
-                Some("video/x-matroska" | "video/webm" | "audio/webm")
-            ) {
+            let caps = values.get(2).and_then(|value| value.get::<gst::Caps>().ok());
+            let media = caps.as_ref().and_then(|caps| caps.structure(0)).map(|s| s.name().as_str());
+            if matches!(media, Some("video/x-matroska" | "video/webm" | "audio/webm")) {
                 shared.lock().tracks.plain_times = true;
             }
             Some(true.to_value())
@@ -387,10 +327,7 @@ fn decoder(shared: &Arc<Shared>) -> Result<gst::Pipeline, MediaError> {
             }
             if !state.tracks.picture {
                 let reason = "no picture track".into();
-                state.fault = Some(MediaError::CameraNoVideo {
-                    camera: shared.camera(),
-                    reason,
-                });
+                state.fault = Some(MediaError::CameraNoVideo { camera: shared.camera(), reason });
             }
             if let Some(pipeline) = pipeline.upgrade() {
                 turn_if_over(&mut state, &pipeline);
@@ -398,10 +335,7 @@ fn decoder(shared: &Arc<Shared>) -> Result<gst::Pipeline, MediaError> {
             shared.filled.notify_all();
         }
     });
-    play(&pipeline).map_err(|reason| MediaError::CameraNoVideo {
-        camera: shared.camera(),
-        reason,
-    })?;
+    play(&pipeline).map_err(|reason| MediaError::CameraNoVideo { camera: shared.camera(), reason })?;
     Ok(pipeline)
 }
 
@@ -412,17 +346,9 @@ enum Track {
 }
 
 /// Connects a decoded track: the first one with pictures, the first one with sound; all others are thrown away.
-fn attach(
-    pipeline: &gst::Pipeline,
-    shared: &Arc<Shared>,
-    epoch: u64,
-    pad: &gst::Pad,
-) -> Result<(), MediaError> {
+fn attach(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64, pad: &gst::Pad) -> Result<(), MediaError> {
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-    let media = caps
-        .structure(0)
-        .map(|s| s.name().as_str().to_owned())
-        .unwrap_or_default();
+    let media = caps.structure(0).map(|s| s.name().as_str().to_owned()).unwrap_or_default();
     let track = {
         let mut state = shared.lock();
         match media.as_str() {
@@ -449,133 +375,84 @@ fn attach(
     let linking = |_| MediaError::Framework(format!("a track of type {media} cannot be connected"));
     pipeline.add_many(&chain).map_err(linking)?;
     gst::Element::link_many(&chain).map_err(linking)?;
-    let entry = chain[0].static_pad("sink").ok_or(MediaError::Element {
-        element: "sink pad",
-    })?;
+    let entry = chain[0].static_pad("sink").ok_or(MediaError::Element { element: "sink pad" })?;
     for element in &chain {
         element.sync_state_with_parent().map_err(linking)?;
     }
-    pad.link(&entry).map_err(|_| {
-        MediaError::Framework(format!("a track of type {media} cannot be connected"))
-    })?;
+    pad.link(&entry).map_err(|_| MediaError::Framework(format!("a track of type {media} cannot be connected")))?;
     Ok(())
 }
 
-fn picture_chain(
-    pipeline: &gst::Pipeline,
-    shared: &Arc<Shared>,
-    epoch: u64,
-) -> Result<Vec<gst::Element>, MediaError> {
+fn picture_chain(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64) -> Result<Vec<gst::Element>, MediaError> {
     let convert = make("videoconvert")?;
     let flip = make("videoflip")?;
     flip.set_property_from_str("video-direction", "auto");
-    let caps = gst_video::VideoCapsBuilder::new()
-        .format(gst_video::VideoFormat::I420)
-        .build();
+    let caps = gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::I420).build();
     let sink = sink(&caps);
     let size: Mutex<Option<(gst::Caps, VideoInfo)>> = Mutex::new(None);
-    receive(
-        pipeline,
-        shared,
-        &sink,
-        (Track::Picture, epoch),
-        move |shared, sample| {
-            let (Some(caps), Some(buffer)) = (sample.caps(), sample.buffer_owned()) else {
-                return None;
-            };
-            let mut size = size.lock().unwrap_or_else(PoisonError::into_inner);
-            if size
-                .as_ref()
-                .is_none_or(|(known, _)| known.as_ref() != caps)
-            {
-                *size = Some((caps.to_owned(), VideoInfo::from_caps(caps).ok()?));
+    receive(pipeline, shared, &sink, (Track::Picture, epoch), move |shared, sample| {
+        let (Some(caps), Some(buffer)) = (sample.caps(), sample.buffer_owned()) else {
+            return None;
+        };
+        let mut size = size.lock().unwrap_or_else(PoisonError::into_inner);
+        if size.as_ref().is_none_or(|(known, _)| known.as_ref() != caps) {
+            *size = Some((caps.to_owned(), VideoInfo::from_caps(caps).ok()?));
+        }
+        let info = size.as_ref()?.1.clone();
+        let duration = ns(buffer.duration());
+        let mut state = shared.lock();
+        let place = place_in_file(state.tracks, sample, buffer.pts());
+        while !state.closing && state.epoch == epoch && !state.reel.wants_picture() {
+            state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.epoch == epoch {
+            let was_empty = state.reel.next_picture().is_none() || !state.reel.ready();
+            state.reel.handle_picture(place.map(|at| at.max(0) as u64), duration, Picture { buffer, info });
+            if was_empty {
+                shared.filled.notify_all();
             }
-            let info = size.as_ref()?.1.clone();
-            let duration = ns(buffer.duration());
-            let mut state = shared.lock();
-            let place = place_in_file(state.tracks, sample, buffer.pts());
-            while !state.closing && state.epoch == epoch && !state.reel.wants_picture() {
-                state = shared
-                    .room
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
-            if state.epoch == epoch {
-                let was_empty = state.reel.next_picture().is_none() || !state.reel.ready();
-                state.reel.handle_picture(
-                    place.map(|at| at.max(0) as u64),
-                    duration,
-                    Picture { buffer, info },
-                );
-                if was_empty {
-                    shared.filled.notify_all();
-                }
-            }
-            Some(state)
-        },
-    );
+        }
+        Some(state)
+    });
     Ok(vec![convert, flip, sink.upcast()])
 }
 
-fn sound_chain(
-    pipeline: &gst::Pipeline,
-    shared: &Arc<Shared>,
-    epoch: u64,
-) -> Result<Vec<gst::Element>, MediaError> {
+fn sound_chain(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64) -> Result<Vec<gst::Element>, MediaError> {
     let convert = make("audioconvert")?;
     // Silence stays digital silence.
     set_if_there(&convert, "dithering", "none");
     let resample = make("audioresample")?;
     let caps = sound_caps();
     let sink = sink(&caps);
-    receive(
-        pipeline,
-        shared,
-        &sink,
-        (Track::Sound, epoch),
-        move |shared, sample| {
-            let buffer = sample.buffer()?;
-            let mut state = shared.lock();
-            let place = place_in_file(state.tracks, sample, buffer.pts())?;
-            let map = buffer.map_readable().ok()?;
-            let mut samples: Vec<i16> = map
-                .chunks_exact(2)
-                .map(|b| i16::from_ne_bytes([b[0], b[1]]))
-                .collect();
-            // What lies before the segment (a codec's priming) is no part of the clip.
-            let before = (place.min(0).unsigned_abs() * SOUND_RATE / 1_000_000_000) as usize;
-            samples.drain(..before.min(samples.len()));
-            let place = place.max(0) as u64;
-            while !state.closing && state.epoch == epoch && !state.reel.wants_sound() {
-                state = shared
-                    .room
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+    receive(pipeline, shared, &sink, (Track::Sound, epoch), move |shared, sample| {
+        let buffer = sample.buffer()?;
+        let mut state = shared.lock();
+        let place = place_in_file(state.tracks, sample, buffer.pts())?;
+        let map = buffer.map_readable().ok()?;
+        let mut samples: Vec<i16> = map.chunks_exact(2).map(|b| i16::from_ne_bytes([b[0], b[1]])).collect();
+        // What lies before the segment (a codec's priming) is no part of the clip.
+        let before = (place.min(0).unsigned_abs() * SOUND_RATE / 1_000_000_000) as usize;
+        samples.drain(..before.min(samples.len()));
+        let place = place.max(0) as u64;
+        while !state.closing && state.epoch == epoch && !state.reel.wants_sound() {
+            state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.epoch == epoch {
+            let waiting = !state.reel.ready();
+            state.reel.handle_sound(place, &samples);
+            if waiting {
+                shared.filled.notify_all();
             }
-            if state.epoch == epoch {
-                let waiting = !state.reel.ready();
-                state.reel.handle_sound(place, &samples);
-                if waiting {
-                    shared.filled.notify_all();
-                }
-            }
-            Some(state)
-        },
-    );
+        }
+        Some(state)
+    });
     Ok(vec![convert, resample, sink.upcast()])
 }
 
 /// 48 kHz mono, 16 bit.
 pub(crate) fn sound_caps() -> gst::Caps {
     gst::Caps::builder("audio/x-raw")
-        .field(
-            "format",
-            if cfg!(target_endian = "little") {
-                "S16LE"
-            } else {
-                "S16BE"
-            },
-        )
+        .field("format", if cfg!(target_endian = "little") { "S16LE" } else { "S16BE" })
         .field("rate", SOUND_RATE as i32)
         .field("channels", 1)
         .field("layout", "interleaved")
@@ -586,11 +463,7 @@ pub(crate) fn sound_caps() -> gst::Caps {
 ///
 /// A Matroska file has no edit list and its demuxer corrects its guess of the segment's start after some pictures: there
 /// the time stamps themselves are the places. Elsewhere the segment says what the file's edit list says.
-fn place_in_file(
-    tracks: Tracks,
-    sample: &gst::SampleRef,
-    pts: Option<gst::ClockTime>,
-) -> Option<i64> {
+fn place_in_file(tracks: Tracks, sample: &gst::SampleRef, pts: Option<gst::ClockTime>) -> Option<i64> {
     if tracks.plain_times {
         return Some(pts?.nseconds() as i64);
     }
@@ -603,13 +476,7 @@ fn place_in_file(
 
 fn sink(caps: &gst::Caps) -> AppSink {
     // One buffer: the reel is the queue.
-    AppSink::builder()
-        .caps(caps)
-        .sync(false)
-        .async_(false)
-        .max_buffers(1)
-        .enable_last_sample(false)
-        .build()
+    AppSink::builder().caps(caps).sync(false).async_(false).max_buffers(1).enable_last_sample(false).build()
 }
 
 /// Connects an appsink to the reel. `take` returns the locked state when it has dealt with the sample.
@@ -618,10 +485,7 @@ fn receive(
     shared: &Arc<Shared>,
     sink: &AppSink,
     (track, epoch): (Track, u64),
-    take: impl for<'a> Fn(&'a Shared, &gst::SampleRef) -> Option<MutexGuard<'a, State>>
-    + Send
-    + Sync
-    + 'static,
+    take: impl for<'a> Fn(&'a Shared, &gst::SampleRef) -> Option<MutexGuard<'a, State>> + Send + Sync + 'static,
 ) {
     let on_sample = {
         let (shared, pipeline) = (Arc::clone(shared), pipeline.downgrade());
@@ -654,12 +518,7 @@ fn receive(
             shared.filled.notify_all();
         }
     };
-    sink.set_callbacks(
-        AppSinkCallbacks::builder()
-            .new_sample(on_sample)
-            .eos(on_end)
-            .build(),
-    );
+    sink.set_callbacks(AppSinkCallbacks::builder().new_sample(on_sample).eos(on_end).build());
 }
 
 /// Asks for the next round's decoder when the round is complete; what the old one still delivers is dropped.

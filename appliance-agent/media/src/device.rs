@@ -37,16 +37,9 @@ impl DeviceCamera {
     pub fn open(camera: &str, audio: Option<&str>) -> Result<Self, MediaError> {
         crate::pipeline::init()?;
         if let Err(e) = std::fs::metadata(camera) {
-            return Err(MediaError::CameraMissing {
-                camera: camera.into(),
-                reason: e.to_string(),
-            });
+            return Err(MediaError::CameraMissing { camera: camera.into(), reason: e.to_string() });
         }
-        Ok(Self {
-            camera: camera.into(),
-            audio: audio.map(Into::into),
-            running: None,
-        })
+        Ok(Self { camera: camera.into(), audio: audio.map(Into::into), running: None })
     }
 
     /// Starts to capture pictures of at most this size and rate.
@@ -110,10 +103,7 @@ fn watch(pipeline: &gst::Pipeline, camera: &str, on_captured: &Sink) {
     let wanted = [gst::MessageType::Error, gst::MessageType::Application];
     let message = bus.timed_pop_filtered(gst::ClockTime::NONE, &wanted);
     if let Some(gst::MessageView::Error(error)) = message.as_ref().map(|message| message.view()) {
-        let failed = MediaError::CameraFailed {
-            camera: camera.into(),
-            reason: reason(error),
-        };
+        let failed = MediaError::CameraFailed { camera: camera.into(), reason: reason(error) };
         give(on_captured, Captured::Failed(failed));
     }
 }
@@ -124,12 +114,8 @@ fn give(on_captured: &Sink, captured: Captured) {
 
 /// Connects a chain and adds it to the pipeline.
 fn chain(pipeline: &gst::Pipeline, elements: &[&gst::Element]) -> Result<(), MediaError> {
-    let failed = |e: gst::glib::BoolError| {
-        MediaError::Framework(format!("the camera's pipeline cannot be built: {e}"))
-    };
-    pipeline
-        .add_many(elements.iter().copied())
-        .map_err(failed)?;
+    let failed = |e: gst::glib::BoolError| MediaError::Framework(format!("the camera's pipeline cannot be built: {e}"));
+    pipeline.add_many(elements.iter().copied()).map_err(failed)?;
     gst::Element::link_many(elements.iter().copied()).map_err(failed)
 }
 
@@ -137,22 +123,12 @@ fn chain(pipeline: &gst::Pipeline, elements: &[&gst::Element]) -> Result<(), Med
 fn captured_at(sink: &AppSink, sample: &gst::Sample) -> Option<Instant> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     let running = segment.to_running_time(sample.buffer()?.pts()?)?;
-    let age = sink
-        .clock()?
-        .time()
-        .checked_sub(sink.base_time()? + running)
-        .unwrap_or(gst::ClockTime::ZERO);
+    let age = sink.clock()?.time().checked_sub(sink.base_time()? + running).unwrap_or(gst::ClockTime::ZERO);
     Instant::now().checked_sub(Duration::from_nanos(age.nseconds()))
 }
 
 fn live_sink(caps: &gst::Caps) -> AppSink {
-    AppSink::builder()
-        .caps(caps)
-        .sync(false)
-        .max_buffers(8)
-        .drop(true)
-        .enable_last_sample(false)
-        .build()
+    AppSink::builder().caps(caps).sync(false).max_buffers(8).drop(true).enable_last_sample(false).build()
 }
 
 fn pictures(
@@ -170,31 +146,20 @@ fn pictures(
             .field("height", gst::IntRange::new(16, i32::from(size.1)))
             .field(
                 "framerate",
-                gst::FractionRange::new(
-                    gst::Fraction::new(1, 1),
-                    gst::Fraction::new(fps.max(1).into(), 1),
-                ),
+                gst::FractionRange::new(gst::Fraction::new(1, 1), gst::Fraction::new(fps.max(1).into(), 1)),
             )
             .build()
     };
     // Raw where the bus carries it, MJPEG else.
-    let caps = [limits("video/x-raw"), limits("image/jpeg")]
-        .into_iter()
-        .collect::<gst::Caps>();
+    let caps = [limits("video/x-raw"), limits("image/jpeg")].into_iter().collect::<gst::Caps>();
     let filter = make("capsfilter")?;
     filter.set_property("caps", &caps);
     let decode = make("decodebin")?;
     chain(pipeline, &[&source, &filter, &decode])?;
     let convert = make("videoconvert")?;
-    let sink = live_sink(
-        &gst_video::VideoCapsBuilder::new()
-            .format(gst_video::VideoFormat::I420)
-            .build(),
-    );
+    let sink = live_sink(&gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::I420).build());
     chain(pipeline, &[&convert, sink.upcast_ref()])?;
-    let entry = convert.static_pad("sink").ok_or(MediaError::Element {
-        element: "videoconvert",
-    })?;
+    let entry = convert.static_pad("sink").ok_or(MediaError::Element { element: "videoconvert" })?;
     decode.connect_pad_added(move |_, pad| {
         if !entry.is_linked()
             && let Err(e) = pad.link(&entry)
@@ -208,12 +173,7 @@ fn pictures(
         let picture = sample
             .buffer_owned()
             .zip(sample.caps())
-            .and_then(|(buffer, caps)| {
-                Some(Picture {
-                    buffer,
-                    info: VideoInfo::from_caps(caps).ok()?,
-                })
-            });
+            .and_then(|(buffer, caps)| Some(Picture { buffer, info: VideoInfo::from_caps(caps).ok()? }));
         if let Some((picture, at)) = picture.zip(captured_at(sink, &sample)) {
             give(&on_captured, Captured::Picture { picture, at });
         }
@@ -240,11 +200,7 @@ fn silence(pipeline: &gst::Pipeline, on_captured: &Sink) -> Result<(), MediaErro
     microphone(pipeline, &source, on_captured)
 }
 
-fn microphone(
-    pipeline: &gst::Pipeline,
-    source: &gst::Element,
-    on_captured: &Sink,
-) -> Result<(), MediaError> {
+fn microphone(pipeline: &gst::Pipeline, source: &gst::Element, on_captured: &Sink) -> Result<(), MediaError> {
     let convert = make("audioconvert")?;
     set_if_there(&convert, "dithering", "none");
     let resample = make("audioresample")?;
@@ -254,15 +210,11 @@ fn microphone(
     let blocks = Mutex::new(Blocks::default());
     let on_sample = move |sink: &AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let (Some(at), Some(map)) = (
-            captured_at(sink, &sample),
-            sample.buffer().and_then(|b| b.map_readable().ok()),
-        ) else {
+        let (Some(at), Some(map)) = (captured_at(sink, &sample), sample.buffer().and_then(|b| b.map_readable().ok()))
+        else {
             return Ok(gst::FlowSuccess::Ok);
         };
-        let samples = map
-            .chunks_exact(2)
-            .map(|b| i16::from_ne_bytes([b[0], b[1]]));
+        let samples = map.chunks_exact(2).map(|b| i16::from_ne_bytes([b[0], b[1]]));
         let mut blocks = blocks.lock().unwrap_or_else(PoisonError::into_inner);
         blocks.push(at, samples, |block, at| {
             give(&on_captured, Captured::Sound { block, at });
@@ -288,9 +240,7 @@ impl Blocks {
         mut block: impl FnMut(Box<[i16; BLOCK]>, Instant),
     ) {
         // The waiting samples were captured just before these.
-        let mut first = at
-            .checked_sub(duration_of(self.waiting.len()))
-            .unwrap_or(at);
+        let mut first = at.checked_sub(duration_of(self.waiting.len())).unwrap_or(at);
         self.waiting.extend(samples);
         while let Some((whole, _)) = self.waiting.split_first_chunk::<BLOCK>() {
             block(Box::new(*whole), first);
@@ -314,11 +264,7 @@ mod tests {
         let mut got = Vec::new();
         for n in 0..10_u32 {
             let samples = (0..480).map(|i| (n * 480 + i) as i16);
-            blocks.push(
-                start + Duration::from_millis(10) * n,
-                samples,
-                |block, at| got.push((block[0], at)),
-            );
+            blocks.push(start + Duration::from_millis(10) * n, samples, |block, at| got.push((block[0], at)));
         }
         assert_eq!(got.len(), 5);
         for (n, (first, at)) in got.into_iter().enumerate() {

@@ -54,9 +54,7 @@ impl Encoder {
         crate::pipeline::init()?;
         let known = |name: &String| match name.as_str() {
             "v4l2h264enc" => Some(Self::V4l2),
-            "x264enc" => Some(Self::X264 {
-                preset: preset.to_owned(),
-            }),
+            "x264enc" => Some(Self::X264 { preset: preset.to_owned() }),
             "openh264enc" => Some(Self::OpenH264),
             other => {
                 tracing::warn!("encoder {other} is not known and not tried");
@@ -64,12 +62,7 @@ impl Encoder {
             }
         };
         let works = |encoder: &Self| {
-            let Ok(element) = encoder.make(&VideoOrder {
-                width: 640,
-                height: 360,
-                fps: 25,
-                kbps: 500,
-            }) else {
+            let Ok(element) = encoder.make(&VideoOrder { width: 640, height: 360, fps: 25, kbps: 500 }) else {
                 return false;
             };
             // READY opens the device.
@@ -77,9 +70,7 @@ impl Encoder {
             element.set_state(gst::State::Null).is_ok() && works
         };
         let found = names.iter().filter_map(known).find(works);
-        found.ok_or_else(|| MediaError::NoEncoder {
-            tried: names.join(", "),
-        })
+        found.ok_or_else(|| MediaError::NoEncoder { tried: names.join(", ") })
     }
 
     /// The element's name.
@@ -119,9 +110,7 @@ impl Encoder {
                     .build(),
             ),
         };
-        builder.build().map_err(|_| MediaError::Element {
-            element: self.name(),
-        })
+        builder.build().map_err(|_| MediaError::Element { element: self.name() })
     }
 
     /// x264 repeats its parameter sets by itself; the others need a parser that does.
@@ -157,19 +146,9 @@ struct Waiting {
 }
 
 impl VideoEncoder {
-    fn push(
-        &mut self,
-        picture: &Picture,
-        fps: gst::Fraction,
-        ticks: u64,
-        now: Instant,
-    ) -> Result<(), MediaError> {
+    fn push(&mut self, picture: &Picture, fps: gst::Fraction, ticks: u64, now: Instant) -> Result<(), MediaError> {
         let size = (picture.width(), picture.height());
-        if self
-            .running
-            .as_ref()
-            .is_some_and(|running| running.size != size)
-        {
+        if self.running.as_ref().is_some_and(|running| running.size != size) {
             self.running = None;
         }
         let fault = self.running.as_ref().and_then(|running| running.fault(now));
@@ -177,46 +156,26 @@ impl VideoEncoder {
             self.running = None;
         }
         if self.running.is_none() {
-            self.running = Some(Running::start(
-                &self.encoder,
-                &self.order,
-                picture,
-                fps,
-                &self.on_unit,
-            )?);
+            self.running = Some(Running::start(&self.encoder, &self.order, picture, fps, &self.on_unit)?);
         }
         if let Some(running) = &self.running {
             running.push(picture, ticks);
         }
         let encoder = self.encoder.name().to_owned();
-        fault.map_or(Ok(()), |reason| {
-            Err(MediaError::Encoder { encoder, reason })
-        })
+        fault.map_or(Ok(()), |reason| Err(MediaError::Encoder { encoder, reason }))
     }
 
     fn force_key(&mut self, now: Instant) {
         let Some(running) = &mut self.running else {
             return;
         };
-        if running
-            .asked
-            .is_some_and(|asked| now.saturating_duration_since(asked) < KEY_DISTANCE)
-        {
+        if running.asked.is_some_and(|asked| now.saturating_duration_since(asked) < KEY_DISTANCE) {
             return;
         }
         running.asked = Some(now);
-        let event = gst_video::UpstreamForceKeyUnitEvent::builder()
-            .all_headers(true)
-            .build();
-        if !running
-            .element
-            .static_pad("src")
-            .is_some_and(|pad| pad.send_event(event))
-        {
-            tracing::warn!(
-                "{} did not take the request for a key frame",
-                self.encoder.name()
-            );
+        let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+        if !running.element.static_pad("src").is_some_and(|pad| pad.send_event(event)) {
+            tracing::warn!("{} did not take the request for a key frame", self.encoder.name());
         }
     }
 }
@@ -229,10 +188,7 @@ impl Running {
         fps: gst::Fraction,
         on_unit: &OnUnit,
     ) -> Result<Self, MediaError> {
-        let failed = |reason: String| MediaError::Encoder {
-            encoder: encoder.name().into(),
-            reason,
-        };
+        let failed = |reason: String| MediaError::Encoder { encoder: encoder.name().into(), reason };
         let info = VideoInfo::builder(VideoFormat::I420, picture.width(), picture.height())
             .fps(fps)
             .colorimetry(&picture.info.colorimetry())
@@ -250,17 +206,9 @@ impl Running {
         let out = gst::Caps::builder("video/x-h264")
             .field("stream-format", "byte-stream")
             .field("alignment", "au")
-            .field(
-                "profile",
-                gst::List::new(["main", "constrained-baseline", "baseline"]),
-            )
+            .field("profile", gst::List::new(["main", "constrained-baseline", "baseline"]))
             .build();
-        let sink = AppSink::builder()
-            .caps(&out)
-            .sync(false)
-            .async_(false)
-            .enable_last_sample(false)
-            .build();
+        let sink = AppSink::builder().caps(&out).sync(false).async_(false).enable_last_sample(false).build();
         let pipeline = gst::Pipeline::new();
         nice_threads(&pipeline);
         let mut chain: Vec<gst::Element> = vec![source.clone().upcast(), element.clone()];
@@ -270,25 +218,13 @@ impl Running {
             chain.push(parse);
         }
         chain.push(sink.clone().upcast());
-        pipeline
-            .add_many(&chain)
-            .map_err(|e| failed(e.to_string()))?;
+        pipeline.add_many(&chain).map_err(|e| failed(e.to_string()))?;
         gst::Element::link_many(&chain).map_err(|e| failed(e.to_string()))?;
-        let waiting = Arc::new(Mutex::new(Waiting {
-            pushed: VecDeque::new(),
-            alive: Instant::now(),
-        }));
+        let waiting = Arc::new(Mutex::new(Waiting { pushed: VecDeque::new(), alive: Instant::now() }));
         deliver(&sink, &waiting, on_unit);
         play(&pipeline).map_err(failed)?;
         let size = (picture.width(), picture.height());
-        Ok(Self {
-            pipeline,
-            source,
-            element,
-            size,
-            waiting,
-            asked: None,
-        })
+        Ok(Self { pipeline, source, element, size, waiting, asked: None })
     }
 
     fn push(&self, picture: &Picture, ticks: u64) {
@@ -319,8 +255,7 @@ impl Running {
         }
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let silent = now.saturating_duration_since(waiting.alive);
-        (!waiting.pushed.is_empty() && silent > STALL)
-            .then(|| format!("nothing for {} ms", silent.as_millis()))
+        (!waiting.pushed.is_empty() && silent > STALL).then(|| format!("nothing for {} ms", silent.as_millis()))
     }
 }
 
@@ -339,21 +274,14 @@ fn deliver(sink: &AppSink, waiting: &Arc<Mutex<Waiting>>, on_unit: &OnUnit) {
     let (waiting, on_unit) = (Arc::clone(waiting), Arc::clone(on_unit));
     let on_sample = move |sink: &AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let Some((buffer, pts)) = sample
-            .buffer()
-            .and_then(|b| Some((b, running_time(&sample, b)?)))
-        else {
+        let Some((buffer, pts)) = sample.buffer().and_then(|b| Some((b, running_time(&sample, b)?))) else {
             return Ok(gst::FlowSuccess::Ok);
         };
         let ticks = {
             let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.alive = Instant::now();
             // Older ones were dropped before the encoder. There are no B frames: order is kept.
-            while waiting
-                .pushed
-                .front()
-                .is_some_and(|(pushed, _)| *pushed < pts)
-            {
+            while waiting.pushed.front().is_some_and(|(pushed, _)| *pushed < pts) {
                 waiting.pushed.pop_front();
             }
             waiting.pushed.pop_front().map(|(_, ticks)| ticks)
@@ -372,9 +300,7 @@ fn deliver(sink: &AppSink, waiting: &Arc<Mutex<Waiting>>, on_unit: &OnUnit) {
 /// What the buffer's time stamp was when it was pushed: x264enc moves time stamps *and* segment by 1,000 hours.
 fn running_time(sample: &gst::Sample, buffer: &gst::BufferRef) -> Option<u64> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-    segment
-        .to_running_time(buffer.pts()?)
-        .map(gst::ClockTime::nseconds)
+    segment.to_running_time(buffer.pts()?).map(gst::ClockTime::nseconds)
 }
 
 /// Both encodings of a box.
@@ -395,33 +321,13 @@ struct Lane {
 
 impl Lane {
     fn new(encoder: &Encoder, order: VideoOrder, on_unit: OnUnit) -> Self {
-        let encoder = VideoEncoder {
-            encoder: encoder.clone(),
-            order,
-            on_unit,
-            running: None,
-        };
-        Self {
-            order,
-            scaler: Scaler::default(),
-            thinning: Thinning::new(order.fps),
-            encoder,
-        }
+        let encoder = VideoEncoder { encoder: encoder.clone(), order, on_unit, running: None };
+        Self { order, scaler: Scaler::default(), thinning: Thinning::new(order.fps), encoder }
     }
 
-    fn push(
-        &mut self,
-        picture: &Picture,
-        native: gst::Fraction,
-        ticks: u64,
-        now: Instant,
-    ) -> Result<(), MediaError> {
+    fn push(&mut self, picture: &Picture, native: gst::Fraction, ticks: u64, now: Instant) -> Result<(), MediaError> {
         let ordered = gst::Fraction::new(self.order.fps.max(1).into(), 1);
-        let fps = if native.numer() > 0 && native < ordered {
-            native
-        } else {
-            ordered
-        };
+        let fps = if native.numer() > 0 && native < ordered { native } else { ordered };
         self.encoder.push(picture, fps, ticks, now)
     }
 }
@@ -440,16 +346,8 @@ impl Encodings {
             Arc::new(move |unit| on_unit(encoding, unit))
         };
         let (main_unit, thumb_unit) = (only(Encoding::Main), only(Encoding::Thumb));
-        let (main, thumb) = (
-            Lane::new(encoder, main, main_unit),
-            Lane::new(encoder, thumb, thumb_unit),
-        );
-        Self {
-            main,
-            thumb,
-            on_unit,
-            shared: None,
-        }
+        let (main, thumb) = (Lane::new(encoder, main, main_unit), Lane::new(encoder, thumb, thumb_unit));
+        Self { main, thumb, on_unit, shared: None }
     }
 
     /// Encodes a picture that was captured at `ticks`. An error means that an encoder failed and was started again:
@@ -459,10 +357,7 @@ impl Encodings {
     /// [`MediaError::Encoder`], [`MediaError::Picture`].
     pub fn push(&mut self, picture: &Picture, ticks: u64, now: Instant) -> Result<(), MediaError> {
         let native = picture.info.fps();
-        let (main, thumb) = (
-            picture.fitted(&self.main.order),
-            picture.fitted(&self.thumb.order),
-        );
+        let (main, thumb) = (picture.fitted(&self.main.order), picture.fitted(&self.thumb.order));
         let shared = main == thumb && self.main.order.fps <= self.thumb.order.fps;
         if self.shared != Some(shared) {
             self.share(shared);
@@ -474,17 +369,9 @@ impl Encodings {
             return Ok(());
         }
         let big = self.main.scaler.scale(picture, main)?;
-        let first = if main_keeps {
-            self.main.push(&big, native, ticks, now)
-        } else {
-            Ok(())
-        };
+        let first = if main_keeps { self.main.push(&big, native, ticks, now) } else { Ok(()) };
         if thumb_keeps {
-            let from = if thumb.0 <= main.0 && thumb.1 <= main.1 {
-                &big
-            } else {
-                picture
-            };
+            let from = if thumb.0 <= main.0 && thumb.1 <= main.1 { &big } else { picture };
             let small = self.thumb.scaler.scale(from, thumb)?;
             self.thumb.push(&small, native, ticks, now)?;
         }

@@ -77,14 +77,10 @@ impl MediaError {
             }
             Self::CameraNoVideo { camera, .. } => (Text::CameraNoVideo, vec![camera.clone()]),
             Self::Encoder { encoder, .. } => (Text::EncoderStalled, vec![encoder.clone()]),
-            Self::File { file, reason } => {
-                (Text::RecorderFailed, vec![file.clone(), reason.clone()])
+            Self::File { file, reason } => (Text::RecorderFailed, vec![file.clone(), reason.clone()]),
+            Self::Framework(_) | Self::Element { .. } | Self::NoEncoder { .. } | Self::Picture | Self::Opus(_) => {
+                (Text::MediaUnusable, vec![self.to_string()])
             }
-            Self::Framework(_)
-            | Self::Element { .. }
-            | Self::NoEncoder { .. }
-            | Self::Picture
-            | Self::Opus(_) => (Text::MediaUnusable, vec![self.to_string()]),
         }
     }
 }

@@ -83,10 +83,7 @@ impl Jitter {
             *self = Self::default();
         }
         remember(&mut self.sound_late, WINDOW.0, late);
-        if self
-            .next
-            .is_none_or(|next| packet.ticks + BLOCK as u64 / 2 > next)
-        {
+        if self.next.is_none_or(|next| packet.ticks + BLOCK as u64 / 2 > next) {
             self.packets.insert(packet.ticks, packet);
         }
         while self.packets.len() > KEPT {
@@ -96,11 +93,7 @@ impl Jitter {
 
     /// A picture that was mixed at `position` could be shown at `now`.
     pub fn handle_picture(&mut self, now: u64, position: u64) {
-        remember(
-            &mut self.picture_late,
-            WINDOW.1,
-            now.saturating_sub(position),
-        );
+        remember(&mut self.picture_late, WINDOW.1, now.saturating_sub(position));
     }
 
     /// When a picture that was mixed at `position` is shown.
@@ -111,9 +104,7 @@ impl Jitter {
     /// The delay that the arrivals of the last seconds ask for.
     fn needed(&self) -> Option<u64> {
         let sound = latest(&self.sound_late)?;
-        let picture = latest(&self.picture_late)
-            .unwrap_or(0)
-            .min(sound + PICTURE_SHARE);
+        let picture = latest(&self.picture_late).unwrap_or(0).min(sound + PICTURE_SHARE);
         Some(sound.max(picture) + MARGIN)
     }
 
@@ -126,10 +117,7 @@ impl Jitter {
             return self.begin(now, needed);
         };
         // A sender that was started again has another phase.
-        let found = self
-            .packets
-            .range(next.saturating_sub(BLOCK as u64 / 2)..next + BLOCK as u64 / 2)
-            .next();
+        let found = self.packets.range(next.saturating_sub(BLOCK as u64 / 2)..next + BLOCK as u64 / 2).next();
         let next = found.map_or(next, |(ticks, _)| *ticks);
         let delay = now.saturating_sub(at(next));
         if delay + BLOCK_NS / 2 < needed {
@@ -138,11 +126,7 @@ impl Jitter {
             self.delay = Some(delay + BLOCK_NS);
             return self.fill_in();
         }
-        self.generous = if delay > needed + BLOCK_NS * 3 / 2 {
-            self.generous + 1
-        } else {
-            0
-        };
+        self.generous = if delay > needed + BLOCK_NS * 3 / 2 { self.generous + 1 } else { 0 };
         let next = if self.generous > PATIENCE {
             self.generous = 0;
             next + BLOCK as u64
@@ -172,19 +156,11 @@ impl Jitter {
 
     fn fill_in(&mut self) -> Play {
         self.missing += 1;
-        if self.missing > CONCEALED {
-            Play::Silence
-        } else {
-            Play::Conceal
-        }
+        if self.missing > CONCEALED { Play::Silence } else { Play::Conceal }
     }
 
     fn begin(&mut self, now: u64, needed: u64) -> Play {
-        let first = self
-            .packets
-            .keys()
-            .find(|ticks| at(**ticks) + needed + BLOCK_NS / 2 > now)
-            .copied();
+        let first = self.packets.keys().find(|ticks| at(**ticks) + needed + BLOCK_NS / 2 > now).copied();
         let Some(first) = first else {
             return Play::Silence;
         };
@@ -196,9 +172,7 @@ impl Jitter {
         self.packets = self.packets.split_off(&first);
         self.delay = Some(now.saturating_sub(at(first)));
         self.next = Some(first + BLOCK as u64);
-        self.packets
-            .remove(&first)
-            .map_or(Play::Silence, Play::Packet)
+        self.packets.remove(&first).map_or(Play::Silence, Play::Packet)
     }
 }
 
@@ -209,19 +183,13 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn packet(n: u64) -> OpusPacket {
-        OpusPacket {
-            ticks: 480_000 + n * 960,
-            data: [n as u8].into(),
-            level: 0,
-        }
+        OpusPacket { ticks: 480_000 + n * 960, data: [n as u8].into(), level: 0 }
     }
 
     /// Plays `blocks` blocks; packet `n` arrives `late(n)` ms after its time, or never.
     fn play(blocks: u64, late: impl Fn(u64) -> Option<u64>) -> Vec<(Play, u64)> {
         let mut jitter = Jitter::default();
-        let mut arrivals: Vec<(u64, u64)> = (0..blocks)
-            .filter_map(|n| Some((10_000 + n * 20 + late(n)?, n)))
-            .collect();
+        let mut arrivals: Vec<(u64, u64)> = (0..blocks).filter_map(|n| Some((10_000 + n * 20 + late(n)?, n))).collect();
         arrivals.sort_unstable();
         let mut arrivals = arrivals.into_iter().peekable();
         let mut played = Vec::new();
@@ -250,34 +218,21 @@ mod tests {
         let numbers = numbers(&played);
         assert!(numbers.windows(2).all(|w| w[1] == w[0] + 1));
         assert!(numbers.len() > 495);
-        assert!(
-            played.last().unwrap().1 <= 47,
-            "{} ms",
-            played.last().unwrap().1
-        );
+        assert!(played.last().unwrap().1 <= 47, "{} ms", played.last().unwrap().1);
     }
 
     #[test]
     fn a_lost_packet_comes_from_its_successor() {
         // The delay has room for the successor since packet 50 was late.
         let played = play(200, |n| (n != 100).then_some(if n == 50 { 45 } else { 10 }));
-        assert!(
-            played
-                .iter()
-                .any(|(play, _)| matches!(play, Play::Recover(p) if p.ticks == packet(101).ticks))
-        );
+        assert!(played.iter().any(|(play, _)| matches!(play, Play::Recover(p) if p.ticks == packet(101).ticks)));
         let numbers = numbers(&played);
-        assert!(
-            !numbers.contains(&100) && numbers.contains(&101),
-            "{numbers:?}"
-        );
+        assert!(!numbers.contains(&100) && numbers.contains(&101), "{numbers:?}");
     }
 
     #[test]
     fn the_delay_grows_at_once_when_the_line_gets_worse_and_shrinks_slowly() {
-        let played = play(1_500, |n| {
-            Some(if (300..310).contains(&n) { 90 } else { 10 })
-        });
+        let played = play(1_500, |n| Some(if (300..310).contains(&n) { 90 } else { 10 }));
         assert!(played[299].1 < 50, "{}", played[299].1);
         assert!((95..140).contains(&played[330].1), "{}", played[330].1);
         assert!(played[1_499].1 < 60, "{}", played[1_499].1);
@@ -306,10 +261,7 @@ mod tests {
         }
         let delay = jitter.delay.unwrap();
         assert!((42 * MS..75 * MS).contains(&delay), "{delay}");
-        assert_eq!(
-            jitter.show_at(11_000 * MS, 10_990 * MS),
-            10_990 * MS + delay
-        );
+        assert_eq!(jitter.show_at(11_000 * MS, 10_990 * MS), 10_990 * MS + delay);
         assert_eq!(jitter.show_at(11_000 * MS, 10_800 * MS), 11_000 * MS);
     }
 }

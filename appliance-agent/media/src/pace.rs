@@ -39,11 +39,7 @@ pub struct Thinning {
 impl Thinning {
     /// At most `fps` pictures per second.
     pub fn new(fps: u8) -> Self {
-        Self {
-            fps: u64::from(fps.max(1)),
-            credit: 0,
-            last: None,
-        }
+        Self { fps: u64::from(fps.max(1)), credit: 0, last: None }
     }
 
     /// Whether the picture at `position` (ns, never decreasing) is kept.
@@ -100,10 +96,7 @@ impl Round {
         let (Some(first), Some((last, duration))) = (self.first, self.last) else {
             return 0;
         };
-        let duration = duration
-            .filter(|d| (1..SECOND).contains(d))
-            .or(self.step)
-            .unwrap_or(USUAL);
+        let duration = duration.filter(|d| (1..SECOND).contains(d)).or(self.step).unwrap_or(USUAL);
         last - first + duration
     }
 }
@@ -133,18 +126,13 @@ impl<P> Reel<P> {
 
     /// There is room for more sound.
     pub fn wants_sound(&self) -> bool {
-        self.sound.len() + self.round.early.iter().map(|(_, s)| s.len()).sum::<usize>()
-            < SOUND_AHEAD
+        self.sound.len() + self.round.early.iter().map(|(_, s)| s.len()).sum::<usize>() < SOUND_AHEAD
     }
 
     /// A picture was decoded. `place`: its place in the file in this round, ns; `None` continues the last one.
     pub fn handle_picture(&mut self, place: Option<u64>, duration: Option<u64>, picture: P) {
         let round = &mut self.round;
-        let follow = || {
-            round
-                .last
-                .map_or(0, |(last, d)| last + d.or(round.step).unwrap_or(USUAL))
-        };
+        let follow = || round.last.map_or(0, |(last, d)| last + d.or(round.step).unwrap_or(USUAL));
         let place = place.unwrap_or_else(follow);
         match round.last {
             // Time never runs backwards within a round: a broken file loses the picture.
@@ -192,8 +180,7 @@ impl<P> Reel<P> {
             return false;
         }
         self.fill(end);
-        self.sound
-            .truncate((end.saturating_sub(self.sound_from)) as usize);
+        self.sound.truncate((end.saturating_sub(self.sound_from)) as usize);
         self.base += self.round.length();
         self.round = Round::default();
         true
@@ -256,11 +243,7 @@ impl<P> Reel<P> {
         let wanted = base as i64 + offset;
         let end = self.sound_end() as i64;
         let continues = self.round.sound_begun && (wanted - end).unsigned_abs() <= SOUND_STEP;
-        let skip = if continues {
-            0
-        } else {
-            (end - wanted).max(0) as usize
-        };
+        let skip = if continues { 0 } else { (end - wanted).max(0) as usize };
         let Some(rest) = samples.get(skip..).filter(|rest| !rest.is_empty()) else {
             return;
         };
@@ -275,8 +258,7 @@ impl<P> Reel<P> {
 }
 
 fn sample_at(position: u64) -> u64 {
-    ((u128::from(position) * u128::from(SOUND_RATE) + u128::from(SECOND / 2)) / u128::from(SECOND))
-        as u64
+    ((u128::from(position) * u128::from(SOUND_RATE) + u128::from(SECOND / 2)) / u128::from(SECOND)) as u64
 }
 
 fn position_of(sample: u64) -> u64 {
@@ -294,9 +276,7 @@ mod tests {
     fn round(reel: &mut Reel<u64>, first: u64, count: u64, sound_first: u64, sound_ms: u64) {
         let mut sound = (0..sound_ms).step_by(10).peekable();
         for n in 0..count {
-            while sound.peek().is_some_and(|ms| *ms <= n * 40)
-                || (n + 1 == count && sound.peek().is_some())
-            {
+            while sound.peek().is_some_and(|ms| *ms <= n * 40) || (n + 1 == count && sound.peek().is_some()) {
                 let ms = sound.next().unwrap();
                 let samples: Vec<i16> = (0..480).map(|i| (ms + i / 48) as i16 + 1).collect();
                 reel.handle_sound((sound_first + ms) * MS, &samples);
@@ -328,10 +308,7 @@ mod tests {
             assert!(!reel.turn());
         }
         let (pictures, sound) = drain(&mut reel, 3 * 2_520);
-        assert!(
-            pictures.windows(2).all(|w| w[1] - w[0] == 40),
-            "{pictures:?}"
-        );
+        assert!(pictures.windows(2).all(|w| w[1] - w[0] == 40), "{pictures:?}");
         assert_eq!(sound.len(), 3 * 2_520 * 48);
         for start in [0, 2_520, 5_040] {
             assert_eq!(sound[start * 48], 1);
@@ -380,11 +357,7 @@ mod tests {
         reel.handle_sound_over();
         assert!(reel.turn());
         let (_, sound) = drain(&mut reel, 1_800);
-        assert!(
-            sound.iter().filter(|s| **s == 0).count() < 48 * 8,
-            "{}",
-            sound.iter().filter(|s| **s == 0).count()
-        );
+        assert!(sound.iter().filter(|s| **s == 0).count() < 48 * 8, "{}", sound.iter().filter(|s| **s == 0).count());
     }
 
     #[test]
@@ -392,10 +365,7 @@ mod tests {
         let kept = |fps: f64, ordered: u8| -> Vec<u64> {
             let mut thinning = Thinning::new(ordered);
             let at = |n: u32| ((f64::from(n) * 1_000.0 / fps).round() * 1e6) as u64;
-            (0..(fps * 10.0) as u32)
-                .map(at)
-                .filter(|at| thinning.keep(*at))
-                .collect()
+            (0..(fps * 10.0) as u32).map(at).filter(|at| thinning.keep(*at)).collect()
         };
         for (fps, ordered, frames, gap) in [
             (25.0, 25, 250, 40),
@@ -407,11 +377,7 @@ mod tests {
             (59.94, 25, 251, 51),
         ] {
             let kept = kept(fps, ordered);
-            assert!(
-                (kept.len() as i64 - frames).abs() <= 2,
-                "{fps} → {ordered}: {}",
-                kept.len()
-            );
+            assert!((kept.len() as i64 - frames).abs() <= 2, "{fps} → {ordered}: {}", kept.len());
             let widest = kept.windows(2).map(|w| w[1] - w[0]).max().unwrap() / MS;
             assert!(widest <= gap, "{fps} → {ordered}: gap {widest}");
         }
@@ -426,10 +392,7 @@ mod tests {
         // 0 and 40 are more than 200 ms late; the others come in order, with the time at which they belong.
         assert_eq!(reel.take_picture(255 * MS), Some((80 * MS, 2)));
         assert_eq!(reel.take_picture(255 * MS), Some((120 * MS, 3)));
-        assert_eq!(
-            reel.take_picture(255 * MS).map(|(at, _)| at),
-            Some(160 * MS)
-        );
+        assert_eq!(reel.take_picture(255 * MS).map(|(at, _)| at), Some(160 * MS));
         while reel.take_picture(255 * MS).is_some() {}
         assert_eq!(reel.next_picture(), Some(280 * MS));
         assert_eq!(reel.take_block(), (0, [0; BLOCK]));

@@ -33,44 +33,26 @@ impl Picture {
             return Vec::new();
         };
         let (width, stride) = (self.width() as usize, frame.plane_stride()[0] as usize);
-        let rows = frame
-            .plane_data(0)
-            .unwrap_or_default()
-            .chunks(stride)
-            .take(self.height() as usize);
-        rows.flat_map(|row| row.iter().take(width).copied())
-            .collect()
+        let rows = frame.plane_data(0).unwrap_or_default().chunks(stride).take(self.height() as usize);
+        rows.flat_map(|row| row.iter().take(width).copied()).collect()
     }
 
     /// The size that this picture gets under `order`: in its own aspect ratio, with square pixels, never enlarged, even.
     pub fn fitted(&self, order: &VideoOrder) -> (u32, u32) {
         let par = self.info.par();
-        fit(
-            (self.width(), self.height()),
-            (par.numer(), par.denom()),
-            (order.width.into(), order.height.into()),
-        )
+        fit((self.width(), self.height()), (par.numer(), par.denom()), (order.width.into(), order.height.into()))
     }
 }
 
 /// Fits `size` with pixels of the given aspect into `limit`: own aspect ratio, square pixels, never enlarged, even.
 fn fit((width, height): (u32, u32), par: (i32, i32), limit: (u32, u32)) -> (u32, u32) {
-    let par = if par.0 > 0 && par.1 > 0 {
-        f64::from(par.0) / f64::from(par.1)
-    } else {
-        1.0
-    };
+    let par = if par.0 > 0 && par.1 > 0 { f64::from(par.0) / f64::from(par.1) } else { 1.0 };
     let shown = f64::from(width) * par;
     let height = f64::from(height);
-    let scale = (f64::from(limit.0) / shown)
-        .min(f64::from(limit.1) / height)
-        .min(1.0);
+    let scale = (f64::from(limit.0) / shown).min(f64::from(limit.1) / height).min(1.0);
     // Nearest even number; H.264 4:2:0 has no odd sizes, and 16 is the least that encoders take.
     let even = |length: f64, most: u32| ((length / 2.0).round() as u32 * 2).min(most & !1).max(16);
-    (
-        even(shown * scale, limit.0.max(16)),
-        even(height * scale, limit.1.max(16)),
-    )
+    (even(shown * scale, limit.0.max(16)), even(height * scale, limit.1.max(16)))
 }
 
 /// Makes pictures of one size. Costs nothing where the size is right already.
@@ -94,17 +76,12 @@ impl Scaler {
     ///
     /// # Errors
     /// [`MediaError::Picture`] when the buffer is not what its caps say.
-    pub fn scale(
-        &mut self,
-        picture: &Picture,
-        (width, height): (u32, u32),
-    ) -> Result<Picture, MediaError> {
+    pub fn scale(&mut self, picture: &Picture, (width, height): (u32, u32)) -> Result<Picture, MediaError> {
         if (picture.width(), picture.height()) == (width, height) {
             return Ok(picture.clone());
         }
         let bad = |_| MediaError::Picture;
-        let source =
-            VideoFrameRef::from_buffer_ref_readable(&picture.buffer, &picture.info).map_err(bad)?;
+        let source = VideoFrameRef::from_buffer_ref_readable(&picture.buffer, &picture.info).map_err(bad)?;
         let info = VideoInfo::builder(VideoFormat::I420, width, height)
             .colorimetry(&picture.info.colorimetry())
             .build()
@@ -114,8 +91,7 @@ impl Scaler {
             let target = buffer.get_mut().ok_or(MediaError::Picture)?;
             let mut target = VideoFrameRef::from_buffer_ref_writable(target, &info).map_err(bad)?;
             for plane in 0..3 {
-                self.plane(&source, &mut target, plane)
-                    .ok_or(MediaError::Picture)?;
+                self.plane(&source, &mut target, plane).ok_or(MediaError::Picture)?;
             }
         }
         Ok(Picture { buffer, info })
@@ -146,21 +122,13 @@ impl Scaler {
         let (to_width, to_height) = size(target.info());
         let to_stride = target.plane_stride()[plane as usize] as usize;
         if (width, height) == (2 * to_width, 2 * to_height) {
-            halve(
-                data,
-                stride as usize,
-                target.plane_data_mut(plane).ok()?,
-                to_stride,
-                to_width as usize,
-            );
+            halve(data, stride as usize, target.plane_data_mut(plane).ok()?, to_stride, to_width as usize);
             return Some(());
         }
         let from = TypedImageRef::<U8>::from_buffer(stride, height, data).ok()?;
         let options = self.options.crop(0.0, 0.0, width.into(), height.into());
         let mut scaled = TypedImage::<U8>::new(to_width, to_height);
-        self.resizer
-            .resize_typed(&from, &mut scaled, &options)
-            .ok()?;
+        self.resizer.resize_typed(&from, &mut scaled, &options).ok()?;
         let rows = target.plane_data_mut(plane).ok()?.chunks_mut(to_stride);
         for (row, pixels) in rows.zip(scaled.pixels().chunks_exact(to_width as usize)) {
             for (to, pixel) in row.iter_mut().zip(pixels) {
@@ -190,12 +158,8 @@ mod tests {
     #[test]
     fn half_a_picture_holds_the_means_and_nothing_of_the_padding() {
         // 4 × 4 pixels in rows of 6, halved into rows of 3.
-        let from = [
-            [10, 20, 30, 40, 255, 255],
-            [10, 20, 30, 40, 255, 255],
-            [0, 4, 0, 0, 255, 255],
-            [0, 0, 0, 1, 255, 255],
-        ];
+        let from =
+            [[10, 20, 30, 40, 255, 255], [10, 20, 30, 40, 255, 255], [0, 4, 0, 0, 255, 255], [0, 0, 0, 1, 255, 255]];
         let mut to = [9; 6];
         halve(from.as_flattened(), 6, &mut to, 3, 2);
         assert_eq!(to, [15, 35, 9, 1, 0, 9]);

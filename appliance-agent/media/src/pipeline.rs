@@ -19,9 +19,7 @@ pub fn init() -> Result<(), MediaError> {
 }
 
 pub fn make(element: &'static str) -> Result<gst::Element, MediaError> {
-    gst::ElementFactory::make(element)
-        .build()
-        .map_err(|_| MediaError::Element { element })
+    gst::ElementFactory::make(element).build().map_err(|_| MediaError::Element { element })
 }
 
 /// Sets a property that only some versions or kinds of an element have.
@@ -60,23 +58,17 @@ pub fn error_on(pipeline: &gst::Pipeline) -> Option<String> {
 
 /// An error message as one line: where and what.
 pub fn reason(error: &gst::message::Error) -> String {
-    let source = error
-        .src()
-        .map(|s| s.name().to_string())
-        .unwrap_or_default();
+    let source = error.src().map(|s| s.name().to_string()).unwrap_or_default();
     format!("{source}: {}", error.error())
 }
 
 /// Starts a pipeline; one that refuses is stopped again, and the reason returned.
 pub fn play(pipeline: &gst::Pipeline) -> Result<(), String> {
-    pipeline
-        .set_state(gst::State::Playing)
-        .map(drop)
-        .map_err(|e| {
-            let reason = error_on(pipeline).unwrap_or_else(|| e.to_string());
-            stop(pipeline);
-            reason
-        })
+    pipeline.set_state(gst::State::Playing).map(drop).map_err(|e| {
+        let reason = error_on(pipeline).unwrap_or_else(|| e.to_string());
+        stop(pipeline);
+        reason
+    })
 }
 
 /// Stops a pipeline; waits for its threads, at most as long as they need for one buffer.

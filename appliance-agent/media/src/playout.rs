@@ -87,20 +87,12 @@ impl Playout {
         let (to, from) = sync_channel(QUEUE);
         let feed = Feed(to);
         let returns = match &settings.returns {
-            Some(folder) => Some(Returns::create(
-                folder,
-                &settings.session,
-                settings.origin_ms,
-            )?),
+            Some(folder) => Some(Returns::create(folder, &settings.session, settings.origin_ms)?),
             None => None,
         };
-        let decoder = if settings.decode {
-            Some(PictureDecoder::start(&feed)?)
-        } else {
-            None
-        };
-        let opus = opus::Decoder::new(SOUND_RATE as u32, opus::Channels::Mono)
-            .map_err(|e| MediaError::Opus(e.to_string()))?;
+        let decoder = if settings.decode { Some(PictureDecoder::start(&feed)?) } else { None };
+        let opus =
+            opus::Decoder::new(SOUND_RATE as u32, opus::Channels::Mono).map_err(|e| MediaError::Opus(e.to_string()))?;
         let start = Instant::now();
         let player = Player {
             timeline,
@@ -118,10 +110,7 @@ impl Playout {
             .name("playout".into())
             .spawn(move || player.run(&from))
             .map_err(|e| MediaError::Framework(e.to_string()))?;
-        Ok(Self {
-            feed,
-            thread: Some(thread),
-        })
+        Ok(Self { feed, thread: Some(thread) })
     }
 
     /// Where to put what is received.
@@ -132,11 +121,7 @@ impl Playout {
     /// Ends and completes the files.
     pub fn finish(mut self) {
         self.feed.put(Item::End);
-        if self
-            .thread
-            .take()
-            .is_some_and(|thread| thread.join().is_err())
-        {
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the playout thread panicked");
         }
     }
@@ -198,10 +183,7 @@ impl Player {
 
     fn picture(&mut self, unit: &AccessUnit, at: Instant) {
         let since_start = self.start.elapsed();
-        let kept = self
-            .returns
-            .as_mut()
-            .map_or(Ok(()), |returns| returns.program_picture(unit, since_start));
+        let kept = self.returns.as_mut().map_or(Ok(()), |returns| returns.program_picture(unit, since_start));
         self.keep(kept);
         match &mut self.decoder {
             None => self.show(unit.ticks, at, false),
@@ -216,9 +198,7 @@ impl Player {
 
     fn sound(&mut self, packet: OpusPacket, at: Instant) {
         let since_start = self.start.elapsed();
-        let kept = self.returns.as_mut().map_or(Ok(()), |returns| {
-            returns.program_sound(&packet, since_start)
-        });
+        let kept = self.returns.as_mut().map_or(Ok(()), |returns| returns.program_sound(&packet, since_start));
         self.keep(kept);
         let now = self.line(at);
         self.jitter.handle_packet(now, packet);
@@ -233,10 +213,7 @@ impl Player {
             (self.on_event)(PlayoutEvent::FirstShown(shown));
         }
         let shown_ms = self.timeline.utc(shown).as_secs_f64() * 1e3;
-        let kept = self
-            .returns
-            .as_mut()
-            .map_or(Ok(()), |returns| returns.shown(ticks, shown_ms, decoded));
+        let kept = self.returns.as_mut().map_or(Ok(()), |returns| returns.shown(ticks, shown_ms, decoded));
         self.keep(kept);
     }
 
@@ -286,37 +263,20 @@ struct PictureDecoder {
 impl PictureDecoder {
     fn start(feed: &Feed) -> Result<Self, MediaError> {
         crate::pipeline::init()?;
-        let failed = |reason: String| {
-            MediaError::Framework(format!("the return cannot be decoded: {reason}"))
-        };
-        let caps = gst::Caps::builder("video/x-h264")
-            .field("stream-format", "byte-stream")
-            .field("alignment", "au")
-            .build();
-        let source = AppSrc::builder()
-            .caps(&caps)
-            .format(gst::Format::Time)
-            .is_live(true)
-            .max_buffers(50)
-            .build();
+        let failed = |reason: String| MediaError::Framework(format!("the return cannot be decoded: {reason}"));
+        let caps =
+            gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au").build();
+        let source = AppSrc::builder().caps(&caps).format(gst::Format::Time).is_live(true).max_buffers(50).build();
         let decode = make("avdec_h264")?;
         set_if_there(&decode, "max-threads", "1");
-        let sink = AppSink::builder()
-            .sync(false)
-            .async_(false)
-            .enable_last_sample(false)
-            .build();
+        let sink = AppSink::builder().sync(false).async_(false).enable_last_sample(false).build();
         let feed = feed.clone();
         let on_sample = move |sink: &AppSink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             if let Some(pts) = sample.buffer().and_then(gst::BufferRef::pts) {
                 // Back to ticks: 1/90,000 s is 11,111 ns, so rounding finds the number that was pushed.
-                let ticks = (u128::from(pts.nseconds()) * u128::from(VIDEO_RATE) + 500_000_000)
-                    / 1_000_000_000;
-                feed.put(Item::Decoded {
-                    ticks: ticks as u64,
-                    at: Instant::now(),
-                });
+                let ticks = (u128::from(pts.nseconds()) * u128::from(VIDEO_RATE) + 500_000_000) / 1_000_000_000;
+                feed.put(Item::Decoded { ticks: ticks as u64, at: Instant::now() });
             }
             Ok(gst::FlowSuccess::Ok)
         };
@@ -324,16 +284,10 @@ impl PictureDecoder {
         let pipeline = gst::Pipeline::new();
         nice_threads(&pipeline);
         let chain = [source.upcast_ref(), &decode, sink.upcast_ref()];
-        pipeline
-            .add_many(chain)
-            .map_err(|e| failed(e.to_string()))?;
+        pipeline.add_many(chain).map_err(|e| failed(e.to_string()))?;
         gst::Element::link_many(chain).map_err(|e| failed(e.to_string()))?;
         play(&pipeline).map_err(failed)?;
-        Ok(Self {
-            pipeline,
-            source,
-            began: false,
-        })
+        Ok(Self { pipeline, source, began: false })
     }
 
     fn push(&mut self, unit: &AccessUnit) -> Result<(), MediaError> {
@@ -342,9 +296,7 @@ impl PictureDecoder {
             return Ok(());
         }
         if let Some(reason) = error_on(&self.pipeline) {
-            return Err(MediaError::Framework(format!(
-                "the return cannot be decoded: {reason}"
-            )));
+            return Err(MediaError::Framework(format!("the return cannot be decoded: {reason}")));
         }
         let mut buffer = gst::Buffer::from_slice(unit.to_annex_b());
         if let Some(buffer) = buffer.get_mut() {

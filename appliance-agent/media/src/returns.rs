@@ -37,10 +37,7 @@ struct Program {
 
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> MediaError {
     let file = path.display().to_string();
-    move |e| MediaError::File {
-        file,
-        reason: e.to_string(),
-    }
+    move |e| MediaError::File { file, reason: e.to_string() }
 }
 
 fn wav(e: hound::Error) -> std::io::Error {
@@ -51,11 +48,7 @@ fn wav(e: hound::Error) -> std::io::Error {
 }
 
 fn name(stem: &str, part: u32, extension: &str) -> String {
-    if part == 1 {
-        format!("{stem}.{extension}")
-    } else {
-        format!("{stem}.{part}.{extension}")
-    }
+    if part == 1 { format!("{stem}.{extension}") } else { format!("{stem}.{part}.{extension}") }
 }
 
 impl Returns {
@@ -70,11 +63,7 @@ impl Returns {
         let path = folder.join(name("shown", part, "csv"));
         let mut shown = BufWriter::new(File::create_new(&path).map_err(failed(&path))?);
         writeln!(shown, "program_ticks,program_ms,shown_at_ms,decoded").map_err(failed(&path))?;
-        let program = Program {
-            cutter: Cutter::new(),
-            file: None,
-            files: Vec::new(),
-        };
+        let program = Program { cutter: Cutter::new(), file: None, files: Vec::new() };
         let returns = Self {
             folder: folder.to_owned(),
             part,
@@ -103,8 +92,7 @@ impl Returns {
                 sample_format: SampleFormat::Int,
             };
             let file = File::create(&path).map_err(failed(&path))?;
-            let writer =
-                WavWriter::new(BufWriter::new(file), spec).map_err(|e| failed(&path)(wav(e)))?;
+            let writer = WavWriter::new(BufWriter::new(file), spec).map_err(|e| failed(&path)(wav(e)))?;
             self.heard = Some((writer, at_ms));
             self.describe()?;
         }
@@ -124,12 +112,8 @@ impl Returns {
     /// [`MediaError::File`].
     pub fn shown(&mut self, ticks: u64, shown_at_ms: f64, decoded: bool) -> Result<(), MediaError> {
         let program_ms = self.origin_ms as f64 + ticks as f64 / 90.0;
-        writeln!(
-            self.shown,
-            "{ticks},{program_ms:.3},{shown_at_ms:.3},{}",
-            u8::from(decoded)
-        )
-        .map_err(failed(&self.folder))
+        writeln!(self.shown, "{ticks},{program_ms:.3},{shown_at_ms:.3},{}", u8::from(decoded))
+            .map_err(failed(&self.folder))
     }
 
     /// A received picture.
@@ -158,20 +142,13 @@ impl Returns {
                     let (path, file) = self.next_program_file()?;
                     let file = self.program.file.insert(file);
                     file.write_all(&opening.bytes).map_err(failed(&path))?;
-                    let file_name = path
-                        .file_name()
-                        .unwrap_or_default()
-                        .to_string_lossy()
-                        .into_owned();
-                    self.program
-                        .files
-                        .push((file_name, self.origin_ms + opening.starts_ms));
+                    let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    self.program.files.push((file_name, self.origin_ms + opening.starts_ms));
                     renamed = true;
                 }
                 Cut::Fragment(fragment) => {
                     if let Some(file) = &mut self.program.file {
-                        file.write_all(&fragment.bytes)
-                            .map_err(failed(&self.folder))?;
+                        file.write_all(&fragment.bytes).map_err(failed(&self.folder))?;
                     }
                 }
                 Cut::Close(_) => self.program.file = None,
@@ -190,9 +167,7 @@ impl Returns {
                 Err(e) => return Err(failed(&path)(e)),
             }
         }
-        Err(failed(&self.folder)(
-            std::io::ErrorKind::AlreadyExists.into(),
-        ))
+        Err(failed(&self.folder)(std::io::ErrorKind::AlreadyExists.into()))
     }
 
     /// Time passed (`now` on any clock that only goes forward): what is written so far becomes readable.

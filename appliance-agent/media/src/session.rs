@@ -55,9 +55,7 @@ impl Source {
         match camera {
             // Until an order comes every picture is kept.
             Camera::Clip(path) => ClipCamera::open(Path::new(path), u8::MAX).map(Self::Clip),
-            Camera::Device { video, audio } => {
-                DeviceCamera::open(video, audio.as_deref()).map(Self::Device)
-            }
+            Camera::Device { video, audio } => DeviceCamera::open(video, audio.as_deref()).map(Self::Device),
         }
     }
 
@@ -162,10 +160,7 @@ impl JoinError {
     pub fn text(&self, records: &Path) -> (Text, Vec<String>) {
         match self {
             Self::Media(error) => error.text(),
-            Self::Record(error) => (
-                Text::RecorderFailed,
-                vec![records.display().to_string(), error.to_string()],
-            ),
+            Self::Record(error) => (Text::RecorderFailed, vec![records.display().to_string(), error.to_string()]),
             Self::Link(error) => (Text::MediaUnusable, vec![error.to_string()]),
         }
     }
@@ -235,24 +230,12 @@ impl Session {
     }
 
     /// What is done with everything that the camera captures.
-    fn contribution(
-        &self,
-        is_clip: bool,
-    ) -> Result<impl FnMut(Captured) + Send + 'static, MediaError> {
-        let (timeline, tell, gauges) = (
-            self.timeline,
-            Arc::clone(&self.tell),
-            Arc::clone(&self.gauges),
-        );
-        let mut microphone =
-            Microphone::new(self.order.audio_kbps, gauges.muted.load(Ordering::Relaxed))?;
+    fn contribution(&self, is_clip: bool) -> Result<impl FnMut(Captured) + Send + 'static, MediaError> {
+        let (timeline, tell, gauges) = (self.timeline, Arc::clone(&self.tell), Arc::clone(&self.gauges));
+        let mut microphone = Microphone::new(self.order.audio_kbps, gauges.muted.load(Ordering::Relaxed))?;
         let stream = Stream::Site(self.site.clone());
         let send_unit = {
-            let (link, recorder, gauges) = (
-                Arc::clone(&self.link),
-                Arc::clone(&self.recorder),
-                Arc::clone(&gauges),
-            );
+            let (link, recorder, gauges) = (Arc::clone(&self.link), Arc::clone(&self.recorder), Arc::clone(&gauges));
             let stream = stream.clone();
             move |encoding, unit: AccessUnit| {
                 if encoding == Encoding::Main {
@@ -263,20 +246,14 @@ impl Session {
                 link.send_video(encoding, unit, captured);
             }
         };
-        let mut encodings =
-            Encodings::new(&self.encoder, self.order.main, self.order.thumb, send_unit);
+        let mut encodings = Encodings::new(&self.encoder, self.order.main, self.order.thumb, send_unit);
         let (link, recorder) = (Arc::clone(&self.link), Arc::clone(&self.recorder));
         let send_sound = move |packet: OpusPacket, at| {
             recorder.audio(&stream, packet.clone());
             link.send_audio(packet, timeline.system_time(at));
         };
-        let mut begun = Begun {
-            session: self.order.session.clone(),
-            is_clip,
-            picture: None,
-            sound: false,
-            said: false,
-        };
+        let mut begun =
+            Begun { session: self.order.session.clone(), is_clip, picture: None, sound: false, said: false };
         let mut blocks = 0;
         Ok(move |captured| {
             let now = Instant::now();
@@ -307,9 +284,7 @@ impl Session {
                     }
                     blocks += 1;
                     if blocks % METER_BLOCKS == 0 {
-                        gauges
-                            .dbfs
-                            .store(microphone.take_dbfs().to_bits(), Ordering::Relaxed);
+                        gauges.dbfs.store(microphone.take_dbfs().to_bits(), Ordering::Relaxed);
                     }
                     begun.sound = true;
                 }
@@ -330,12 +305,7 @@ impl Session {
         FromMedia::Meters {
             encoder_fps: frames as f32 / since.as_secs_f32().max(0.001),
             mic_dbfs: f32::from_bits(self.gauges.dbfs.load(Ordering::Relaxed)),
-            link: self
-                .gauges
-                .link
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            link: self.gauges.link.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
@@ -360,9 +330,7 @@ impl Session {
         if self.gauges.recording.load(Ordering::Relaxed) {
             self.recorder.close_stream(&Stream::Site(self.site.clone()));
             if self.file_closed.recv_timeout(CLOSE_WITHIN).is_err() {
-                tracing::warn!(
-                    "the record's file was not closed in time: the next process repairs it"
-                );
+                tracing::warn!("the record's file was not closed in time: the next process repairs it");
             }
         }
         // Dropped, the recorder would end the journal.
@@ -393,19 +361,13 @@ impl Begun {
         };
         self.said = true;
         let clip_started_at_ms = self.is_clip.then_some(picture);
-        tell(SessionEvent::Say(FromMedia::Capturing {
-            session: self.session.clone(),
-            clip_started_at_ms,
-        }));
+        tell(SessionEvent::Say(FromMedia::Capturing { session: self.session.clone(), clip_started_at_ms }));
     }
 }
 
 fn fault(tell: &Tell, error: &MediaError) {
     let (text, details) = error.text();
-    tell(SessionEvent::Say(FromMedia::Fault {
-        text: text.name().into(),
-        details,
-    }));
+    tell(SessionEvent::Say(FromMedia::Fault { text: text.name().into(), details }));
 }
 
 /// Called on the link's thread: only hands on.
@@ -422,12 +384,7 @@ fn receive(event: BoxEvent, tell: &Tell, feed: &Feed, gauges: &Gauges) {
     }
 }
 
-fn start_playout(
-    config: &MediaConfig,
-    order: &Join,
-    timeline: Timeline,
-    tell: &Tell,
-) -> Result<Playout, MediaError> {
+fn start_playout(config: &MediaConfig, order: &Join, timeline: Timeline, tell: &Tell) -> Result<Playout, MediaError> {
     let settings = |returns: Option<PathBuf>| PlayoutSettings {
         decode: config.decode_return,
         returns,
@@ -438,9 +395,7 @@ fn start_playout(
         let tell = Arc::clone(tell);
         move |event| match event {
             PlayoutEvent::FirstShown(at) => {
-                tell(SessionEvent::Say(FromMedia::ProgramShown {
-                    at_ms: timeline.utc_ms(at),
-                }));
+                tell(SessionEvent::Say(FromMedia::ProgramShown { at_ms: timeline.utc_ms(at) }));
             }
             PlayoutEvent::Fault(error) => {
                 tracing::error!("{error}");
@@ -448,11 +403,7 @@ fn start_playout(
             }
         }
     };
-    match Playout::start(
-        &settings(config.returns.as_ref().map(PathBuf::from)),
-        timeline,
-        events(),
-    ) {
+    match Playout::start(&settings(config.returns.as_ref().map(PathBuf::from)), timeline, events()) {
         // A folder for measurements must not keep a box out of its session.
         Err(error @ MediaError::File { .. }) => {
             fault(tell, &error);
@@ -474,11 +425,7 @@ fn open_record(
 ) -> Result<Recorder, RecordError> {
     let mut n = 1;
     loop {
-        let name = if n == 1 {
-            order.session.to_string()
-        } else {
-            format!("{}.{n}", order.session)
-        };
+        let name = if n == 1 { order.session.to_string() } else { format!("{}.{n}", order.session) };
         let folder = Path::new(&config.records).join(name);
         let recorder = RecorderConfig {
             part: if folder.exists() { 2 } else { 1 },
@@ -486,8 +433,7 @@ fn open_record(
             session: order.session.clone(),
             origin_ms: order.origin_ms,
             role: Role::Box,
-            session_key: Signer::from_pkcs8(&keys.record)
-                .map_err(|e| RecordError::Key(e.to_string()))?,
+            session_key: Signer::from_pkcs8(&keys.record).map_err(|e| RecordError::Key(e.to_string()))?,
             session_cert: keys.statement.clone(),
             about: serde_json::json!({ "site": config.site, "caller": order.caller }),
         };
@@ -512,10 +458,7 @@ fn recorded(event: RecordEvent, tell: &Tell, gauges: &Gauges, closed: &SyncSende
         }
         RecordEvent::Failed { file, error } => {
             let details = vec![file, error];
-            tell(SessionEvent::Say(FromMedia::Fault {
-                text: Text::RecorderFailed.name().into(),
-                details,
-            }));
+            tell(SessionEvent::Say(FromMedia::Fault { text: Text::RecorderFailed.name().into(), details }));
         }
         RecordEvent::Opened { .. } => gauges.recording.store(true, Ordering::Relaxed),
         RecordEvent::Closed { .. } => {

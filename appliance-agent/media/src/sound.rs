@@ -27,32 +27,16 @@ impl Microphone {
     /// [`MediaError::Opus`].
     pub fn new(kbps: u32, muted: bool) -> Result<Self, MediaError> {
         let failed = |e: opus::Error| MediaError::Opus(e.to_string());
-        let mut encoder = opus::Encoder::new(
-            SOUND_RATE as u32,
-            opus::Channels::Mono,
-            opus::Application::Audio,
-        )
-        .map_err(failed)?;
-        encoder
-            .set_bitrate(opus::Bitrate::Bits((kbps.clamp(6, 510) * 1_000) as i32))
-            .map_err(failed)?;
+        let mut encoder =
+            opus::Encoder::new(SOUND_RATE as u32, opus::Channels::Mono, opus::Application::Audio).map_err(failed)?;
+        encoder.set_bitrate(opus::Bitrate::Bits((kbps.clamp(6, 510) * 1_000) as i32)).map_err(failed)?;
         encoder.set_complexity(5).map_err(failed)?;
         encoder.set_inband_fec(true).map_err(failed)?;
         encoder.set_packet_loss_perc(3).map_err(failed)?;
         // Silence is sent too: a gap in the record must mean that something is missing.
         encoder.set_dtx(false).map_err(failed)?;
-        let look_ahead = encoder
-            .get_lookahead()
-            .map_err(failed)?
-            .unsigned_abs()
-            .into();
-        Ok(Self {
-            encoder,
-            look_ahead,
-            muted,
-            next: None,
-            meter: Meter::default(),
-        })
+        let look_ahead = encoder.get_lookahead().map_err(failed)?.unsigned_abs().into();
+        Ok(Self { encoder, look_ahead, muted, next: None, meter: Meter::default() })
     }
 
     /// Mutes or opens the microphone, from the next block on.
@@ -73,15 +57,8 @@ impl Microphone {
             Some(_) | None => ticks,
         };
         self.next = Some(ticks + BLOCK as u64);
-        let data = self
-            .encoder
-            .encode_vec(block, LARGEST)
-            .map_err(|e| MediaError::Opus(e.to_string()))?;
-        Ok(OpusPacket {
-            ticks: ticks.saturating_sub(self.look_ahead),
-            data: data.into(),
-            level: level(block),
-        })
+        let data = self.encoder.encode_vec(block, LARGEST).map_err(|e| MediaError::Opus(e.to_string()))?;
+        Ok(OpusPacket { ticks: ticks.saturating_sub(self.look_ahead), data: data.into(), level: level(block) })
     }
 
     /// What was sent since the last call: dBFS (RMS), −127 to 0.
@@ -127,9 +104,7 @@ mod tests {
     use super::*;
 
     fn tone(from: usize) -> [i16; BLOCK] {
-        std::array::from_fn(|n| {
-            ((((from + n) as f64) * std::f64::consts::TAU / 48.0).sin() * 16_384.0) as i16
-        })
+        std::array::from_fn(|n| ((((from + n) as f64) * std::f64::consts::TAU / 48.0).sin() * 16_384.0) as i16)
     }
 
     #[test]
@@ -140,19 +115,10 @@ mod tests {
         let start = 1_000_000;
         let mut onset = None;
         for n in 0..20 {
-            let block = if n < 10 {
-                [0; BLOCK]
-            } else {
-                tone((n - 10) * BLOCK)
-            };
-            let packet = microphone
-                .encode(&block, start + (n * BLOCK) as u64)
-                .unwrap();
+            let block = if n < 10 { [0; BLOCK] } else { tone((n - 10) * BLOCK) };
+            let packet = microphone.encode(&block, start + (n * BLOCK) as u64).unwrap();
             let mut out = [0; BLOCK];
-            assert_eq!(
-                decoder.decode(&packet.data, &mut out, false).unwrap(),
-                BLOCK
-            );
+            assert_eq!(decoder.decode(&packet.data, &mut out, false).unwrap(), BLOCK);
             if let Some(at) = out.iter().position(|s| s.unsigned_abs() > 3_000) {
                 onset.get_or_insert(packet.ticks + at as u64);
             }

@@ -15,13 +15,8 @@ pub struct Timeline {
 impl Timeline {
     /// A timeline that begins at `origin_ms` (ms since 1970), anchored now.
     pub fn new(origin_ms: u64) -> Self {
-        let utc = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            origin_ms,
-            anchor: (Instant::now(), utc),
-        }
+        let utc = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { origin_ms, anchor: (Instant::now(), utc) }
     }
 
     /// Time since 1970 of `at`.
@@ -45,9 +40,7 @@ impl Timeline {
 
     /// Nanoseconds from the origin to `at`; `None` before the origin (this box's clock is behind the centre's).
     fn since_origin(&self, at: Instant) -> Option<u128> {
-        self.utc(at)
-            .checked_sub(Duration::from_millis(self.origin_ms))
-            .map(|d| d.as_nanos())
+        self.utc(at).checked_sub(Duration::from_millis(self.origin_ms)).map(|d| d.as_nanos())
     }
 
     /// Ticks of the video clock.
@@ -62,15 +55,12 @@ impl Timeline {
 
     /// When `ticks` of a clock of `rate` is.
     pub fn instant(&self, ticks: u64, rate: u64) -> Instant {
-        let since_origin =
-            Duration::from_nanos((u128::from(ticks) * 1_000_000_000 / u128::from(rate)) as u64);
+        let since_origin = Duration::from_nanos((u128::from(ticks) * 1_000_000_000 / u128::from(rate)) as u64);
         let utc = Duration::from_millis(self.origin_ms) + since_origin;
         let (anchor, anchor_utc) = self.anchor;
         match utc.checked_sub(anchor_utc) {
             Some(later) => anchor + later,
-            None => anchor
-                .checked_sub(anchor_utc.saturating_sub(utc))
-                .unwrap_or(anchor),
+            None => anchor.checked_sub(anchor_utc.saturating_sub(utc)).unwrap_or(anchor),
         }
     }
 }
@@ -85,23 +75,14 @@ mod tests {
 
     #[test]
     fn ticks_and_instants_are_inverse_and_both_clocks_agree() {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_millis() as u64;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
         let timeline = Timeline::new(now - 10_000);
         let at = Instant::now() + Duration::from_secs(3);
-        let (video, audio) = (
-            timeline.video_ticks(at).unwrap(),
-            timeline.audio_ticks(at).unwrap(),
-        );
+        let (video, audio) = (timeline.video_ticks(at).unwrap(), timeline.audio_ticks(at).unwrap());
         assert!((i128::from(video) * 48 - i128::from(audio) * 90).abs() <= 90);
         let back = timeline.instant(video, VIDEO_RATE);
         assert!(back.max(at) - back.min(at) < Duration::from_micros(10));
         assert!((12_999..13_200).contains(&(video / 90)));
-        assert_eq!(
-            Timeline::new(now + 60_000).video_ticks(Instant::now()),
-            None
-        );
+        assert_eq!(Timeline::new(now + 60_000).video_ticks(Instant::now()), None);
     }
 }

@@ -29,10 +29,7 @@ const WAIT: Duration = Duration::from_secs(10);
 struct Agent {
     socket: UnixStream,
     said: Receiver<(FromMedia, Instant)>,
-    child: Option<(
-        Stopper,
-        std::thread::JoinHandle<Result<(), agent_media::MediaError>>,
-    )>,
+    child: Option<(Stopper, std::thread::JoinHandle<Result<(), agent_media::MediaError>>)>,
 }
 
 impl Agent {
@@ -40,10 +37,7 @@ impl Agent {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (child, stopper) = Child::new(theirs).unwrap();
         let child = std::thread::spawn(move || child.run());
-        Self {
-            child: Some((stopper, child)),
-            ..Self::over(ours)
-        }
+        Self { child: Some((stopper, child)), ..Self::over(ours) }
     }
 
     fn over(ours: UnixStream) -> Self {
@@ -60,11 +54,7 @@ impl Agent {
                 }
             }
         });
-        Self {
-            socket: ours,
-            said,
-            child: None,
-        }
+        Self { socket: ours, said, child: None }
     }
 
     fn tell(&mut self, message: &ToMedia) {
@@ -76,16 +66,11 @@ impl Agent {
         let deadline = Instant::now() + WAIT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let (message, at) = self
-                .said
-                .recv_timeout(left)
-                .unwrap_or_else(|_| panic!("no {what}"));
+            let (message, at) = self.said.recv_timeout(left).unwrap_or_else(|_| panic!("no {what}"));
             if let Some(found) = wanted(&message) {
                 return (found, at);
             }
-            if let FromMedia::Fault { text, details } | FromMedia::Fatal { text, details } =
-                &message
-            {
+            if let FromMedia::Fault { text, details } | FromMedia::Fatal { text, details } = &message {
                 panic!("{text} {details:?} while waiting for {what}");
             }
         }
@@ -115,10 +100,7 @@ struct Stage {
 }
 
 fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_millis() as u64
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
 impl Stage {
@@ -136,12 +118,7 @@ impl Stage {
         let centre = CentreLink::start(socket, centre_identity, origin_ms, move |event| {
             let mut got = sink.lock().unwrap();
             match event {
-                CentreEvent::Video {
-                    encoding,
-                    unit,
-                    after_loss,
-                    ..
-                } => {
+                CentreEvent::Video { encoding, unit, after_loss, .. } => {
                     got.first.get_or_insert_with(Instant::now);
                     got.after_loss += usize::from(after_loss);
                     match encoding {
@@ -154,12 +131,7 @@ impl Stage {
             }
         })
         .unwrap();
-        centre.add_site(
-            site.clone(),
-            ice_centre.clone(),
-            ice_box.clone(),
-            identity.fingerprint(),
-        );
+        centre.add_site(site.clone(), ice_centre.clone(), ice_box.clone(), identity.fingerprint());
         let join = Join {
             session: session.clone(),
             origin_ms,
@@ -168,33 +140,13 @@ impl Stage {
             dtls_fingerprint: fingerprint,
             ice_centre,
             ice_box,
-            main: VideoOrder {
-                width: 320,
-                height: 180,
-                fps: 25,
-                kbps: 400,
-            },
-            thumb: VideoOrder {
-                width: 160,
-                height: 90,
-                fps: 25,
-                kbps: 100,
-            },
+            main: VideoOrder { width: 320, height: 180, fps: 25, kbps: 400 },
+            thumb: VideoOrder { width: 160, height: 90, fps: 25, kbps: 100 },
             audio_kbps: 48,
         };
         let (key, statement) = session_key(&session);
         let path = dir.path().to_owned();
-        Self {
-            _dir: dir,
-            path,
-            site,
-            join,
-            key,
-            statement,
-            centre,
-            received,
-            identity,
-        }
+        Self { _dir: dir, path, site, join, key, statement, centre, received, identity }
     }
 
     fn config(&self, clip: &Path, returns: bool) -> ToMedia {
@@ -225,18 +177,7 @@ impl Stage {
     }
 
     fn clip(&self) -> PathBuf {
-        let args = [
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-pix_fmt",
-            "yuv420p",
-            "-c:a",
-            "aac",
-            "-ar",
-            "44100",
-        ];
+        let args = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ar", "44100"];
         flash_and_beep(&self.path, "clip.mp4", "320x180", "25", 2.52, &args)
     }
 }
@@ -244,20 +185,11 @@ impl Stage {
 /// A session key and the statement of a device key (ECDSA P-256, with a certificate) about it.
 fn session_key(session: &SessionId) -> (Vec<u8>, serde_json::Value) {
     let device = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let certificate = rcgen::CertificateParams::new(vec!["bp-000017".into()])
-        .unwrap()
-        .self_signed(&device)
-        .unwrap();
-    let key = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
-        .unwrap()
-        .as_ref()
-        .to_vec();
+    let certificate = rcgen::CertificateParams::new(vec!["bp-000017".into()]).unwrap().self_signed(&device).unwrap();
+    let key = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap().as_ref().to_vec();
     let public = Signer::from_pkcs8(&key).unwrap().public();
     let signer = Signer::from_pkcs8(&device.serialize_der()).unwrap();
-    (
-        key,
-        certify_session_key(&signer, &certificate.pem(), session, &public).unwrap(),
-    )
+    (key, certify_session_key(&signer, &certificate.pem(), session, &public).unwrap())
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -271,34 +203,12 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 fn packets(file: &Path, track: &str) -> Vec<u8> {
     // Without any error on the way, as the acceptance demands.
     let probe = std::process::Command::new("ffprobe")
-        .args([
-            "-v",
-            "error",
-            "-show_entries",
-            "packet",
-            file.to_str().unwrap(),
-        ])
+        .args(["-v", "error", "-show_entries", "packet", file.to_str().unwrap()])
         .output()
         .unwrap();
-    assert!(
-        probe.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&probe.stderr)
-    );
+    assert!(probe.stderr.is_empty(), "{}", String::from_utf8_lossy(&probe.stderr));
     std::process::Command::new("ffmpeg")
-        .args([
-            "-v",
-            "error",
-            "-i",
-            file.to_str().unwrap(),
-            "-map",
-            track,
-            "-c",
-            "copy",
-            "-f",
-            "data",
-            "-",
-        ])
+        .args(["-v", "error", "-i", file.to_str().unwrap(), "-map", track, "-c", "copy", "-f", "data", "-"])
         .output()
         .unwrap()
         .stdout
@@ -307,33 +217,13 @@ fn packets(file: &Path, track: &str) -> Vec<u8> {
 /// Flash and beep in a recorded file, on the file's own time line: (flash times, beep times).
 fn marks(file: &Path) -> (Vec<f64>, Vec<f64>) {
     let path = file.to_str().unwrap();
-    let run = |program: &str, args: &[&str]| {
-        std::process::Command::new(program)
-            .args(args)
-            .output()
-            .unwrap()
-            .stdout
-    };
+    let run = |program: &str, args: &[&str]| std::process::Command::new(program).args(args).output().unwrap().stdout;
     let times = |which: &str| -> Vec<f64> {
         let out = run(
             "ffprobe",
-            &[
-                "-v",
-                "error",
-                "-select_streams",
-                which,
-                "-show_entries",
-                "frame=pts_time",
-                "-of",
-                "csv=p=0",
-                path,
-            ],
+            &["-v", "error", "-select_streams", which, "-show_entries", "frame=pts_time", "-of", "csv=p=0", path],
         );
-        String::from_utf8(out)
-            .unwrap()
-            .lines()
-            .filter_map(|line| line.trim_end_matches(',').parse().ok())
-            .collect()
+        String::from_utf8(out).unwrap().lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
     };
     let luma = run(
         "ffmpeg",
@@ -355,21 +245,11 @@ fn marks(file: &Path) -> (Vec<f64>, Vec<f64>) {
             "-",
         ],
     );
-    let brightness = luma
-        .chunks_exact(256)
-        .map(|f| f.iter().map(|p| f64::from(*p)).sum::<f64>() / 256.0);
+    let brightness = luma.chunks_exact(256).map(|f| f.iter().map(|p| f64::from(*p)).sum::<f64>() / 256.0);
     let pictures: Vec<(f64, f64)> = times("v").into_iter().zip(brightness).collect();
-    let sound = run(
-        "ffmpeg",
-        &[
-            "-v", "error", "-i", path, "-map", "0:a", "-f", "s16le", "-ar", "48000", "-ac", "1",
-            "-",
-        ],
-    );
-    let sound: Vec<i16> = sound
-        .chunks_exact(2)
-        .map(|b| i16::from_le_bytes([b[0], b[1]]))
-        .collect();
+    let sound =
+        run("ffmpeg", &["-v", "error", "-i", path, "-map", "0:a", "-f", "s16le", "-ar", "48000", "-ac", "1", "-"]);
+    let sound: Vec<i16> = sound.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
     (support::flashes(&pictures), beeps(&sound, times("a")[0]))
 }
 
@@ -383,37 +263,21 @@ fn a_clip_reaches_the_centre_and_the_boxs_own_record_in_sync_and_bit_for_bit() {
     let joined = Instant::now();
     agent.tell(&stage.join());
     let (started, _) = agent.expect("capture", |m| match m {
-        FromMedia::Capturing {
-            clip_started_at_ms, ..
-        } => Some(*clip_started_at_ms),
+        FromMedia::Capturing { clip_started_at_ms, .. } => Some(*clip_started_at_ms),
         _ => None,
     });
     let begun = started.unwrap();
-    assert!(
-        now_ms() - begun < 400,
-        "capture began {} ms ago",
-        now_ms() - begun
-    );
+    assert!(now_ms() - begun < 400, "capture began {} ms ago", now_ms() - begun);
     println!("join to capture: {:?}", joined.elapsed());
-    agent.expect("fragment", |m| {
-        matches!(m, FromMedia::Fragment { .. }).then_some(())
-    });
-    until("8 s of pictures", || {
-        stage.received.lock().unwrap().main.len() > 200
-    });
+    agent.expect("fragment", |m| matches!(m, FromMedia::Fragment { .. }).then_some(()));
+    until("8 s of pictures", || stage.received.lock().unwrap().main.len() > 200);
     let (fps, _) = agent.expect("meters", |m| match m {
-        FromMedia::Meters {
-            encoder_fps,
-            mic_dbfs,
-            link,
-        } if link.up && *mic_dbfs > -60.0 => Some(*encoder_fps),
+        FromMedia::Meters { encoder_fps, mic_dbfs, link } if link.up && *mic_dbfs > -60.0 => Some(*encoder_fps),
         _ => None,
     });
     assert!((fps - 25.0).abs() < 3.0, "{fps}");
     agent.tell(&ToMedia::Leave);
-    agent.expect("left", |m| {
-        matches!(m, FromMedia::Left { .. }).then_some(())
-    });
+    agent.expect("left", |m| matches!(m, FromMedia::Left { .. }).then_some(()));
 
     let file = stage.record().join("site-17611.mp4");
     let (flashes, beeps) = marks(&file);
@@ -423,10 +287,7 @@ fn a_clip_reaches_the_centre_and_the_boxs_own_record_in_sync_and_bit_for_bit() {
         "{} offsets, median {:.2} ms: {:?}",
         offsets.len(),
         median(&offsets) * 1e3,
-        offsets
-            .iter()
-            .map(|o| (o * 1e4).round() / 10.0)
-            .collect::<Vec<_>>()
+        offsets.iter().map(|o| (o * 1e4).round() / 10.0).collect::<Vec<_>>()
     );
     assert!(offsets.len() >= 18);
     assert!(offsets.iter().all(|o| o.abs() < 0.010), "{offsets:?}");
@@ -443,18 +304,10 @@ fn a_clip_reaches_the_centre_and_the_boxs_own_record_in_sync_and_bit_for_bit() {
         );
     }
     assert!(received.thumb.len() + 5 > received.main.len());
-    assert!(
-        received
-            .sound
-            .windows(2)
-            .all(|w| w[1].ticks - w[0].ticks == 960)
-    );
+    assert!(received.sound.windows(2).all(|w| w[1].ticks - w[0].ticks == 960));
     let expected = (received.sound.last().unwrap().ticks / 48) as i64;
     assert!((now_ms() as i64 - stage.join.origin_ms as i64 - expected).abs() < 3_000);
-    println!(
-        "first picture at the centre: {:?}",
-        received.first.unwrap() - joined
-    );
+    println!("first picture at the centre: {:?}", received.first.unwrap() - joined);
     let report = bridgepoint_record::verify(&stage.record(), None).unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
 }
@@ -466,9 +319,7 @@ fn the_return_is_played_in_time_and_kept() {
     let mut agent = Agent::start();
     agent.tell(&stage.config(&clip, true));
     agent.tell(&stage.join());
-    agent.expect("link", |m| {
-        matches!(m, FromMedia::Link { up: true }).then_some(())
-    });
+    agent.expect("link", |m| matches!(m, FromMedia::Link { up: true }).then_some(()));
     // The centre sends back what it gets, as the program.
     let forward = Instant::now();
     let (mut video, mut sound) = (0, 0);
@@ -498,9 +349,7 @@ fn the_return_is_played_in_time_and_kept() {
     }
     assert!(shown.is_some());
     agent.tell(&ToMedia::Leave);
-    agent.expect("left", |m| {
-        matches!(m, FromMedia::Left { .. }).then_some(())
-    });
+    agent.expect("left", |m| matches!(m, FromMedia::Left { .. }).then_some(()));
     let returns = stage.path.join("returns");
     let about: serde_json::Value =
         serde_json::from_slice(&std::fs::read(returns.join("return.json")).unwrap()).unwrap();
@@ -509,18 +358,10 @@ fn the_return_is_played_in_time_and_kept() {
 
     let csv = std::fs::read_to_string(returns.join("shown.csv")).unwrap();
     let mut lines = csv.lines();
-    assert_eq!(
-        lines.next(),
-        Some("program_ticks,program_ms,shown_at_ms,decoded")
-    );
-    let rows: Vec<Vec<f64>> = lines
-        .map(|line| line.split(',').map(|v| v.parse().unwrap()).collect())
-        .collect();
+    assert_eq!(lines.next(), Some("program_ticks,program_ms,shown_at_ms,decoded"));
+    let rows: Vec<Vec<f64>> = lines.map(|line| line.split(',').map(|v| v.parse().unwrap()).collect()).collect();
     assert!(rows.len() > 90, "{} pictures shown", rows.len());
-    assert!(
-        rows.iter()
-            .all(|row| (row[1] - origin as f64 - row[0] / 90.0).abs() < 0.01)
-    );
+    assert!(rows.iter().all(|row| (row[1] - origin as f64 - row[0] / 90.0).abs() < 0.01));
     assert!(rows.iter().filter(|row| row[3] > 0.5).count() == rows.len());
     let delays: Vec<f64> = rows.iter().skip(30).map(|row| row[2] - row[1]).collect();
     println!("picture delay, median {:.1} ms", median(&delays));
@@ -530,19 +371,12 @@ fn the_return_is_played_in_time_and_kept() {
     let wav = hound::WavReader::open(returns.join("heard.wav")).unwrap();
     let samples: Vec<i16> = wav.into_samples().map(Result::unwrap).collect();
     let heard = beeps(&samples, heard_from as f64 / 1e3);
-    assert!(
-        samples.len() > 48_000 * 4 && heard.len() >= 9,
-        "{} beeps",
-        heard.len()
-    );
+    assert!(samples.len() > 48_000 * 4 && heard.len() >= 9, "{} beeps", heard.len());
     let steps: Vec<f64> = heard.windows(2).map(|w| w[1] - w[0]).collect();
     assert!((median(&steps) - 0.4).abs() < 0.001, "{steps:?}");
     let (flashes, program_beeps) = marks(&returns.join("program.mp4"));
     let offsets = support::offsets(&flashes[1..], &program_beeps);
-    assert!(
-        offsets.iter().all(|o| o.abs() < 0.010),
-        "{flashes:?} {program_beeps:?}"
-    );
+    assert!(offsets.iter().all(|o| o.abs() < 0.010), "{flashes:?} {program_beeps:?}");
 }
 
 /// A child in a process of its own: this test program, started again for [`child_process`] alone.
@@ -562,10 +396,7 @@ impl Process {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        Self {
-            process,
-            agent: Agent::over(listener.accept().unwrap().0),
-        }
+        Self { process, agent: Agent::over(listener.accept().unwrap().0) }
     }
 
     /// Joins and waits until two fragments are on the disk.
@@ -573,9 +404,7 @@ impl Process {
         self.agent.tell(&stage.config(clip, true));
         self.agent.tell(&stage.join());
         for _ in 0..2 {
-            self.agent.expect("fragment", |m| {
-                matches!(m, FromMedia::Fragment { .. }).then_some(())
-            });
+            self.agent.expect("fragment", |m| matches!(m, FromMedia::Fragment { .. }).then_some(()));
         }
     }
 }
@@ -596,18 +425,10 @@ fn a_child_that_was_killed_or_lost_its_agent_leaves_a_record_that_the_next_one_g
     let clip = stage.clip();
     let mut lonely = Process::start(&stage);
     lonely.record(&stage, &clip);
-    lonely
-        .agent
-        .socket
-        .shutdown(std::net::Shutdown::Both)
-        .unwrap();
+    lonely.agent.socket.shutdown(std::net::Shutdown::Both).unwrap();
     let gone = Instant::now();
     assert!(lonely.process.wait().unwrap().success());
-    assert!(
-        gone.elapsed() < Duration::from_millis(1_500),
-        "{:?}",
-        gone.elapsed()
-    );
+    assert!(gone.elapsed() < Duration::from_millis(1_500), "{:?}", gone.elapsed());
 
     let mut killed = Process::start(&stage);
     killed.record(&stage, &clip);
@@ -617,14 +438,9 @@ fn a_child_that_was_killed_or_lost_its_agent_leaves_a_record_that_the_next_one_g
     let mut last = Process::start(&stage);
     last.record(&stage, &clip);
     last.agent.tell(&ToMedia::Leave);
-    last.agent.expect("left", |m| {
-        matches!(m, FromMedia::Left { .. }).then_some(())
-    });
+    last.agent.expect("left", |m| matches!(m, FromMedia::Left { .. }).then_some(()));
     for file in ["site-17611.mp4", "site-17611.2.mp4", "site-17611.3.mp4"] {
-        assert!(
-            packets(&stage.record().join(file), "0:v").len() > 1_000,
-            "{file}"
-        );
+        assert!(packets(&stage.record().join(file), "0:v").len() > 1_000, "{file}");
     }
     assert!(stage.path.join("returns/return.2.json").exists());
     let report = bridgepoint_record::verify(&stage.record(), None).unwrap();
@@ -632,21 +448,9 @@ fn a_child_that_was_killed_or_lost_its_agent_leaves_a_record_that_the_next_one_g
 
     // Asked back into a session whose record has ended, the box does not touch that record.
     last.agent.tell(&stage.join());
-    last.agent.expect("fragment", |m| {
-        matches!(m, FromMedia::Fragment { .. }).then_some(())
-    });
-    assert!(
-        stage
-            .path
-            .join("records")
-            .join(format!("{}.2", stage.join.session))
-            .join("site-17611.mp4")
-            .exists()
-    );
-    last.agent
-        .socket
-        .shutdown(std::net::Shutdown::Both)
-        .unwrap();
+    last.agent.expect("fragment", |m| matches!(m, FromMedia::Fragment { .. }).then_some(()));
+    assert!(stage.path.join("records").join(format!("{}.2", stage.join.session)).join("site-17611.mp4").exists());
+    last.agent.socket.shutdown(std::net::Shutdown::Both).unwrap();
     last.process.wait().unwrap();
 }
 
@@ -657,18 +461,12 @@ fn a_child_that_is_told_to_end_has_closed_its_file_within_a_second() {
     let mut agent = Agent::start();
     agent.tell(&stage.config(&clip, false));
     agent.tell(&stage.join());
-    agent.expect("fragment", |m| {
-        matches!(m, FromMedia::Fragment { .. }).then_some(())
-    });
+    agent.expect("fragment", |m| matches!(m, FromMedia::Fragment { .. }).then_some(()));
     let (stopper, child) = agent.child.take().unwrap();
     let told = Instant::now();
     stopper.stop();
     child.join().unwrap().unwrap();
-    assert!(
-        told.elapsed() < Duration::from_millis(1_500),
-        "{:?}",
-        told.elapsed()
-    );
+    assert!(told.elapsed() < Duration::from_millis(1_500), "{:?}", told.elapsed());
 }
 
 #[test]
@@ -678,13 +476,7 @@ fn a_camera_that_cannot_work_is_fatal_and_named() {
     let mut agent = Agent::start();
     agent.tell(&stage.config(&nowhere, false));
     let (text, _) = agent.said.recv_timeout(WAIT).unwrap();
-    assert_eq!(
-        text,
-        FromMedia::Fatal {
-            text: "CameraMissing".into(),
-            details: vec![nowhere.display().to_string()]
-        }
-    );
+    assert_eq!(text, FromMedia::Fatal { text: "CameraMissing".into(), details: vec![nowhere.display().to_string()] });
     assert!(agent.child.take().unwrap().1.join().unwrap().is_err());
 }
 
@@ -700,12 +492,8 @@ fn a_muted_box_sends_silence_and_is_opened_again() {
     agent.tell(&ToMedia::Mute(true));
     std::thread::sleep(Duration::from_millis(300));
     let from = stage.received.lock().unwrap().sound.len();
-    until("a second of silence", || {
-        stage.received.lock().unwrap().sound.len() > from + 50
-    });
+    until("a second of silence", || stage.received.lock().unwrap().sound.len() > from + 50);
     assert_eq!(loud(&stage.received.lock().unwrap().sound[from..]), 0);
     agent.tell(&ToMedia::Mute(false));
-    until("sound again", || {
-        loud(&stage.received.lock().unwrap().sound[from + 50..]) > 2
-    });
+    until("sound again", || loud(&stage.received.lock().unwrap().sound[from + 50..]) > 2);
 }

@@ -16,48 +16,28 @@ fn loops_in_sync(name: &str, fps: &str, seconds: f64, frame: f64, args: &[&str])
     let path = flash_and_beep(dir.path(), name, SMALL, fps, seconds, args);
     let take = take(&path, 30, seconds * 3.6);
     assert!(take.turns >= 3, "{name}: {} turns", take.turns);
-    let (flashes, beeps) = (
-        flashes(&take.brightness),
-        beeps(&take.sound, take.sound_from),
-    );
+    let (flashes, beeps) = (flashes(&take.brightness), beeps(&take.sound, take.sound_from));
     let reference = offset_in_file(&path);
     // A beep that begins before its clip's first picture is cut there: its flash, the first of a round, is no witness.
     let cut = reference < -0.001;
     let witness = |flash: &f64| !cut || (flash % seconds > 0.1 && seconds - flash % seconds > 0.1);
     let flashes: Vec<f64> = flashes.into_iter().filter(witness).collect();
-    let offsets: Vec<f64> = offsets(&flashes, &beeps)
-        .into_iter()
-        .map(|o| o - reference)
-        .collect();
+    let offsets: Vec<f64> = offsets(&flashes, &beeps).into_iter().map(|o| o - reference).collect();
     println!("{name}: {:.1} ms in the file", reference * 1e3);
     println!(
         "{name}: {} flashes, {} beeps, offsets {:?}",
         flashes.len(),
         beeps.len(),
-        offsets
-            .iter()
-            .map(|o| (o * 1e4).round() / 10.0)
-            .collect::<Vec<_>>()
+        offsets.iter().map(|o| (o * 1e4).round() / 10.0).collect::<Vec<_>>()
     );
     assert!(
         offsets.len() as f64 >= (seconds / 0.4).floor() * if cut { 2.5 } else { 3.3 },
         "{name}: {} pairs",
         offsets.len()
     );
-    assert!(
-        median(&offsets).abs() < 0.005,
-        "{name}: median {} ms",
-        median(&offsets) * 1e3
-    );
-    assert!(
-        offsets.iter().all(|o| o.abs() < 0.010),
-        "{name}: {offsets:?}"
-    );
-    let gap = take
-        .brightness
-        .windows(2)
-        .map(|w| w[1].0 - w[0].0)
-        .fold(0.0, f64::max);
+    assert!(median(&offsets).abs() < 0.005, "{name}: median {} ms", median(&offsets) * 1e3);
+    assert!(offsets.iter().all(|o| o.abs() < 0.010), "{name}: {offsets:?}");
+    let gap = take.brightness.windows(2).map(|w| w[1].0 - w[0].0).fold(0.0, f64::max);
     assert!(gap < 1.5 * frame, "{name}: a gap of {gap} s");
     println!("{name}: latest release {} ms", take.latest_release * 1e3);
 }
@@ -69,20 +49,7 @@ fn mp4_with_aac_of_44_1_khz() {
         "25",
         2.52,
         0.040,
-        &[
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-pix_fmt",
-            "yuv420p",
-            "-c:a",
-            "aac",
-            "-ar",
-            "44100",
-            "-ac",
-            "2",
-        ],
+        &["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ar", "44100", "-ac", "2"],
     );
 }
 
@@ -93,10 +60,7 @@ fn mp4_with_b_frames_whose_sound_is_shorter() {
         "25",
         1.96,
         0.040,
-        &[
-            "-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ac", "1", "-t",
-            "1.96",
-        ],
+        &["-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ac", "1", "-t", "1.96"],
     );
 }
 
@@ -107,16 +71,7 @@ fn webm_with_vp8_and_opus() {
         "25",
         2.0,
         0.040,
-        &[
-            "-c:v",
-            "libvpx",
-            "-deadline",
-            "realtime",
-            "-b:v",
-            "300k",
-            "-c:a",
-            "libopus",
-        ],
+        &["-c:v", "libvpx", "-deadline", "realtime", "-b:v", "300k", "-c:a", "libopus"],
     );
 }
 
@@ -127,36 +82,20 @@ fn mkv_with_30_frames_per_second_and_aac() {
         "30",
         2.2,
         0.0334,
-        &[
-            "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ar", "44100",
-        ],
+        &["-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ar", "44100"],
     );
 }
 
 #[test]
 fn mov_with_raw_sound() {
-    loops_in_sync(
-        "e.mov",
-        "25",
-        2.0,
-        0.040,
-        &["-c:v", "mpeg4", "-c:a", "pcm_s16le", "-ar", "32000"],
-    );
+    loops_in_sync("e.mov", "25", 2.0, 0.040, &["-c:v", "mpeg4", "-c:a", "pcm_s16le", "-ar", "32000"]);
 }
 
 #[test]
 fn a_clip_without_sound_is_silent() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mute.mp4");
-    ffmpeg(&[
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=s=160x90:r=25:d=1",
-        "-pix_fmt",
-        "yuv420p",
-        path.to_str().unwrap(),
-    ]);
+    ffmpeg(&["-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=1", "-pix_fmt", "yuv420p", path.to_str().unwrap()]);
     let take = take(&path, 25, 2.5);
     assert!(take.turns >= 2);
     assert!(take.sound.len() > 100_000 && take.sound.iter().all(|s| *s == 0));
@@ -167,15 +106,7 @@ fn a_clip_without_sound_is_silent() {
 fn a_fast_clip_is_thinned_to_the_ordered_rate() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fast.mp4");
-    ffmpeg(&[
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=s=160x90:r=60:d=2",
-        "-pix_fmt",
-        "yuv420p",
-        path.to_str().unwrap(),
-    ]);
+    ffmpeg(&["-f", "lavfi", "-i", "testsrc2=s=160x90:r=60:d=2", "-pix_fmt", "yuv420p", path.to_str().unwrap()]);
     let take = take(&path, 25, 3.0);
     let n = take.brightness.len();
     assert!((70..=77).contains(&n), "{n} pictures in 3 s");
@@ -184,15 +115,7 @@ fn a_fast_clip_is_thinned_to_the_ordered_rate() {
 
 fn size_under(path: &std::path::Path, order: (u16, u16)) -> ((u32, u32), agent_media::Picture) {
     let (_, picture) = take(path, 25, 0.2).pictures.remove(0);
-    (
-        picture.fitted(&VideoOrder {
-            width: order.0,
-            height: order.1,
-            fps: 25,
-            kbps: 500,
-        }),
-        picture,
-    )
+    (picture.fitted(&VideoOrder { width: order.0, height: order.1, fps: 25, kbps: 500 }), picture)
 }
 
 #[test]
@@ -201,26 +124,8 @@ fn a_file_with_a_rotation_tag_is_upright() {
     let (flat, turned) = (dir.path().join("flat.mp4"), dir.path().join("turned.mp4"));
     // The upper half white, then stored lying on its side with the tag that says so.
     let picture = "color=black:s=160x90:r=25:d=1,geq=lum='if(lt(X,80),235,16)':cb=128:cr=128";
-    ffmpeg(&[
-        "-f",
-        "lavfi",
-        "-i",
-        picture,
-        "-c:v",
-        "libx264",
-        "-pix_fmt",
-        "yuv420p",
-        flat.to_str().unwrap(),
-    ]);
-    ffmpeg(&[
-        "-i",
-        flat.to_str().unwrap(),
-        "-c",
-        "copy",
-        "-metadata:s:v:0",
-        "rotate=270",
-        turned.to_str().unwrap(),
-    ]);
+    ffmpeg(&["-f", "lavfi", "-i", picture, "-c:v", "libx264", "-pix_fmt", "yuv420p", flat.to_str().unwrap()]);
+    ffmpeg(&["-i", flat.to_str().unwrap(), "-c", "copy", "-metadata:s:v:0", "rotate=270", turned.to_str().unwrap()]);
     let (size, picture) = size_under(&turned, (1280, 720));
     assert_eq!(size, (90, 160));
     let luma = picture.luma();
@@ -254,63 +159,27 @@ fn pictures_keep_their_own_shape() {
         ]);
         path
     };
-    assert_eq!(
-        size_under(
-            &make("4to3.mp4", "testsrc2=s=640x480:r=25:d=0.4"),
-            (640, 360)
-        )
-        .0,
-        (480, 360)
-    );
-    assert_eq!(
-        size_under(
-            &make("portrait.mp4", "testsrc2=s=360x640:r=25:d=0.4"),
-            (1280, 720)
-        )
-        .0,
-        (360, 640)
-    );
-    assert_eq!(
-        size_under(
-            &make("pal.mp4", "testsrc2=s=720x576:r=25:d=0.4,setsar=64/45"),
-            (640, 360)
-        )
-        .0,
-        (640, 360)
-    );
+    assert_eq!(size_under(&make("4to3.mp4", "testsrc2=s=640x480:r=25:d=0.4"), (640, 360)).0, (480, 360));
+    assert_eq!(size_under(&make("portrait.mp4", "testsrc2=s=360x640:r=25:d=0.4"), (1280, 720)).0, (360, 640));
+    assert_eq!(size_under(&make("pal.mp4", "testsrc2=s=720x576:r=25:d=0.4,setsar=64/45"), (640, 360)).0, (640, 360));
 }
 
 #[test]
 fn what_is_no_camera_is_refused_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let sound_only = dir.path().join("sound.m4a");
-    ffmpeg(&[
-        "-f",
-        "lavfi",
-        "-i",
-        "sine=d=1",
-        "-c:a",
-        "aac",
-        sound_only.to_str().unwrap(),
-    ]);
+    ffmpeg(&["-f", "lavfi", "-i", "sine=d=1", "-c:a", "aac", sound_only.to_str().unwrap()]);
     let garbage = dir.path().join("garbage.mp4");
     std::fs::write(&garbage, [7; 5_000]).unwrap();
     let empty = dir.path().join("empty.mp4");
     std::fs::write(&empty, []).unwrap();
     for file in [sound_only, garbage, empty] {
         let error = ClipCamera::open(&file, 25).err().unwrap();
-        assert!(
-            matches!(error, MediaError::CameraNoVideo { .. }),
-            "{}: {error:?}",
-            file.display()
-        );
+        assert!(matches!(error, MediaError::CameraNoVideo { .. }), "{}: {error:?}", file.display());
     }
     for file in [dir.path().join("nowhere.mp4"), dir.path().to_owned()] {
         let error = ClipCamera::open(&file, 25).err().unwrap();
-        assert!(
-            matches!(error, MediaError::CameraMissing { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, MediaError::CameraMissing { .. }), "{error:?}");
     }
 }
 

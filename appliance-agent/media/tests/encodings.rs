@@ -14,28 +14,13 @@ use bridgepoint_wire::media::AccessUnit;
 use support::{ffmpeg, take};
 
 const fn order(width: u16, height: u16, fps: u8, kbps: u32) -> VideoOrder {
-    VideoOrder {
-        width,
-        height,
-        fps,
-        kbps,
-    }
+    VideoOrder { width, height, fps, kbps }
 }
 
 fn picture(dir: &Path, size: &str) -> Picture {
     let path = dir.join(format!("{size}.mp4"));
     let source = format!("testsrc2=s={size}:r=25:d=0.4");
-    ffmpeg(&[
-        "-f",
-        "lavfi",
-        "-i",
-        &source,
-        "-pix_fmt",
-        "yuv420p",
-        "-preset",
-        "ultrafast",
-        path.to_str().unwrap(),
-    ]);
+    ffmpeg(&["-f", "lavfi", "-i", &source, "-pix_fmt", "yuv420p", "-preset", "ultrafast", path.to_str().unwrap()]);
     take(&path, 25, 0.1).pictures.remove(0).1
 }
 
@@ -52,15 +37,9 @@ fn start(main: VideoOrder, thumb: VideoOrder) -> (Encodings, Receiver<(Encoding,
 
 /// Both units of the picture that was just pushed, main first.
 fn both(units: &Receiver<(Encoding, AccessUnit)>) -> (AccessUnit, AccessUnit) {
-    let mut got = [(); 2].map(|()| {
-        units
-            .recv_timeout(Duration::from_secs(5))
-            .expect("a unit for each picture")
-    });
+    let mut got = [(); 2].map(|()| units.recv_timeout(Duration::from_secs(5)).expect("a unit for each picture"));
     got.sort_by_key(|(encoding, _)| *encoding == Encoding::Thumb);
-    let [(Encoding::Main, main), (Encoding::Thumb, thumb)] = got else {
-        panic!("two units of one encoding")
-    };
+    let [(Encoding::Main, main), (Encoding::Thumb, thumb)] = got else { panic!("two units of one encoding") };
     (main, thumb)
 }
 
@@ -123,11 +102,6 @@ fn the_small_encoding_may_have_a_lower_rate() {
 
 #[test]
 fn an_encoder_that_does_not_exist_is_passed_over_and_none_is_an_error() {
-    assert_eq!(
-        Encoder::choose(&["nvh264enc".into(), "x264enc".into()], "ultrafast")
-            .unwrap()
-            .name(),
-        "x264enc"
-    );
+    assert_eq!(Encoder::choose(&["nvh264enc".into(), "x264enc".into()], "ultrafast").unwrap().name(), "x264enc");
     assert!(Encoder::choose(&["nvh264enc".into()], "ultrafast").is_err());
 }

@@ -83,9 +83,7 @@ mod tests {
 
     #[test]
     fn slow_is_one_hertz_and_fast_four() {
-        let blinks = |lamp| {
-            (1..10_000).filter(|ms| lit(lamp, Millis(*ms)) && !lit(lamp, Millis(*ms - 1))).count()
-        };
+        let blinks = |lamp| (1..10_000).filter(|ms| lit(lamp, Millis(*ms)) && !lit(lamp, Millis(*ms - 1))).count();
         assert_eq!((blinks(Lamp::Off), blinks(Lamp::On)), (0, 0));
         assert_eq!((blinks(Lamp::Slow), blinks(Lamp::Fast)), (9, 39));
         assert!(lit(Lamp::Slow, Millis(0)) && lit(Lamp::Fast, Millis(0)));

@@ -41,7 +41,9 @@ pub struct PressReader {
 #[derive(Debug, Clone, Copy)]
 enum Contact {
     Open,
-    Closed { long_at: Millis },
+    Closed {
+        long_at: Millis,
+    },
     /// `Long` is out, or the button was down at boot: the release means nothing.
     Spent,
 }

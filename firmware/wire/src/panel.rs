@@ -106,9 +106,7 @@ impl Message for ToPanel {
     fn parts(&self) -> (u8, Vec<u8, 4>) {
         match *self {
             Self::Hello => (0x81, payload(&[])),
-            Self::Lamps(Lamps { record, mute, ready }) => {
-                (0x82, payload(&[record as u8, mute as u8, ready as u8]))
-            }
+            Self::Lamps(Lamps { record, mute, ready }) => (0x82, payload(&[record as u8, mute as u8, ready as u8])),
         }
     }
     fn from_parts(kind: u8, payload: &[u8]) -> Option<Self> {

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, setsockopt,
-    sockopt,
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, setsockopt, sockopt,
 };
 
 const BATCH: usize = 64;
@@ -38,25 +37,12 @@ impl Inbox {
     }
 
     /// Hands over what is there now, at most one batch, without waiting. Returns whether there may be more.
-    pub(crate) fn receive(
-        &mut self,
-        socket: &UdpSocket,
-        mut each: impl FnMut(SocketAddr, &[u8]),
-    ) -> bool {
+    pub(crate) fn receive(&mut self, socket: &UdpSocket, mut each: impl FnMut(SocketAddr, &[u8])) -> bool {
         self.arrived.clear();
         {
-            let mut slices: Vec<_> = self
-                .buffers
-                .chunks_exact_mut(DATAGRAM)
-                .map(|b| [IoSliceMut::new(b)])
-                .collect();
-            let received = recvmmsg(
-                socket.as_raw_fd(),
-                &mut self.headers,
-                slices.iter_mut(),
-                MsgFlags::MSG_DONTWAIT,
-                None,
-            );
+            let mut slices: Vec<_> = self.buffers.chunks_exact_mut(DATAGRAM).map(|b| [IoSliceMut::new(b)]).collect();
+            let received =
+                recvmmsg(socket.as_raw_fd(), &mut self.headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None);
             // Nothing there, or an ICMP error of an earlier datagram: both mean nothing here.
             let Ok(received) = received else { return false };
             for (n, message) in received.enumerate() {
@@ -76,9 +62,7 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = storage.as_sockaddr_in() {
         return Some(SocketAddr::from((v4.ip(), v4.port())));
     }
-    storage
-        .as_sockaddr_in6()
-        .map(|v6| SocketAddr::from((v6.ip(), v6.port())))
+    storage.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port())))
 }
 
 /// Datagrams that wait for the next system call.
@@ -88,9 +72,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new() -> Self {
-        Self {
-            waiting: Vec::new(),
-        }
+        Self { waiting: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, to: SocketAddr, datagram: Vec<u8>) {
@@ -104,23 +86,10 @@ impl Outbox {
         let mut headers = MultiHeaders::preallocate(rest.len().min(BATCH), None);
         while !rest.is_empty() {
             let batch = &rest[..rest.len().min(BATCH)];
-            let slices: Vec<_> = batch
-                .iter()
-                .map(|(_, datagram)| [IoSlice::new(datagram)])
-                .collect();
-            let to: Vec<_> = batch
-                .iter()
-                .map(|(to, _)| Some(SockaddrStorage::from(*to)))
-                .collect();
+            let slices: Vec<_> = batch.iter().map(|(_, datagram)| [IoSlice::new(datagram)]).collect();
+            let to: Vec<_> = batch.iter().map(|(to, _)| Some(SockaddrStorage::from(*to))).collect();
             let none: [ControlMessage<'_>; 0] = [];
-            let sent = sendmmsg(
-                socket.as_raw_fd(),
-                &mut headers,
-                slices.iter(),
-                to,
-                none,
-                MsgFlags::MSG_DONTWAIT,
-            );
+            let sent = sendmmsg(socket.as_raw_fd(), &mut headers, slices.iter(), to, none, MsgFlags::MSG_DONTWAIT);
             match sent.map(Iterator::count) {
                 Ok(0) => break,
                 Ok(count) => rest = &rest[count..],
@@ -164,13 +133,7 @@ pub(crate) fn waker() -> io::Result<(Waker, Wakes)> {
     ours.set_nonblocking(true)?;
     theirs.set_nonblocking(true)?;
     let waker = Waker(Arc::new((theirs, AtomicBool::new(false))));
-    Ok((
-        waker.clone(),
-        Wakes {
-            stream: ours,
-            waker,
-        },
-    ))
+    Ok((waker.clone(), Wakes { stream: ours, waker }))
 }
 
 impl Waker {
@@ -185,9 +148,7 @@ impl Waker {
 impl Wakes {
     /// Waits until a datagram or a wake-up has come, or `until`.
     pub(crate) fn wait(&mut self, socket: Option<&UdpSocket>, until: Instant) {
-        let left = until
-            .saturating_duration_since(Instant::now())
-            .min(Duration::from_secs(10));
+        let left = until.saturating_duration_since(Instant::now()).min(Duration::from_secs(10));
         // Rounded up: waking a little early would only spin.
         let millis = left.as_micros().div_ceil(1_000) as u16;
         let mut ready = vec![PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)];
@@ -236,12 +197,7 @@ mod tests {
                 got.push(datagram.to_vec());
             });
         }
-        assert_eq!(
-            got,
-            (0..200)
-                .map(|n| vec![n; usize::from(n)])
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(got, (0..200).map(|n| vec![n; usize::from(n)]).collect::<Vec<_>>());
     }
 
     #[test]

@@ -92,17 +92,10 @@ struct Handle {
 }
 
 enum Command {
-    Add {
-        code: SiteCode,
-        parties: Parties,
-    },
+    Add { code: SiteCode, parties: Parties },
     Remove(SiteCode),
     Key(SiteCode, Encoding),
-    Browser {
-        role: Role,
-        ice: IceCredentials,
-        seat: Box<Seat>,
-    },
+    Browser { role: Role, ice: IceCredentials, seat: Box<Seat> },
     EndViewer(u64),
     Stop,
 }
@@ -180,14 +173,7 @@ impl CentreLink {
             .name("link-centre".to_owned())
             .spawn(move || centre.run(wakes, &command_queue, &media_queue))
             .map_err(LinkError::Socket)?;
-        Ok(Self(Arc::new(Handle {
-            commands,
-            media,
-            waker,
-            identity,
-            addresses,
-            origin,
-        })))
+        Ok(Self(Arc::new(Handle { commands, media, waker, identity, addresses, origin })))
     }
 
     fn command(&self, command: Command) {
@@ -211,11 +197,7 @@ impl CentreLink {
         ice_box: IceCredentials,
         dtls_fingerprint: String,
     ) {
-        let parties = Parties {
-            own: ice_centre,
-            other: ice_box,
-            fingerprint: dtls_fingerprint,
-        };
+        let parties = Parties { own: ice_centre, other: ice_box, fingerprint: dtls_fingerprint };
         self.command(Command::Add { code, parties });
     }
 
@@ -262,14 +244,7 @@ impl CentreLink {
     /// # Errors
     /// [`LinkError::Offer`] when it offers no H.264.
     pub fn whip(&self, site: SiteCode, offer: &str) -> Result<String, LinkError> {
-        self.browser(
-            Direction::Contribute,
-            Role::Site {
-                code: site,
-                up: false,
-            },
-            offer,
-        )
+        self.browser(Direction::Contribute, Role::Site { code: site, up: false }, offer)
     }
 
     /// The WHIP site leaves.
@@ -278,23 +253,10 @@ impl CentreLink {
     }
 
     fn browser(&self, direction: Direction, role: Role, offer: &str) -> Result<String, LinkError> {
-        let Handle {
-            identity,
-            addresses,
-            origin,
-            ..
-        } = &*self.0;
-        let home = Home {
-            identity,
-            addresses,
-            origin: *origin,
-        };
+        let Handle { identity, addresses, origin, .. } = &*self.0;
+        let home = Home { identity, addresses, origin: *origin };
         let answered = answer(direction, offer, &home, Instant::now())?;
-        self.command(Command::Browser {
-            role,
-            ice: answered.ice,
-            seat: Box::new(answered.seat),
-        });
+        self.command(Command::Browser { role, ice: answered.ice, seat: Box::new(answered.seat) });
         Ok(answered.answer)
     }
 }
@@ -411,10 +373,7 @@ impl Centre {
     }
 
     fn poll_timeout(&self) -> Instant {
-        let peers = self
-            .peers
-            .values()
-            .filter_map(|entry| entry.peer.poll_timeout());
+        let peers = self.peers.values().filter_map(|entry| entry.peer.poll_timeout());
         peers.fold(self.next_tick, Instant::min)
     }
 
@@ -436,9 +395,7 @@ impl Centre {
         let Some(entry) = self.peers.get_mut(&id) else {
             return Fate::Dropped;
         };
-        let fate = entry
-            .peer
-            .handle_datagram(from, datagram, &mut around!(self, now));
+        let fate = entry.peer.handle_datagram(from, datagram, &mut around!(self, now));
         self.dispatch(id, now);
         fate
     }
@@ -451,19 +408,13 @@ impl Centre {
             return Fate::Dropped;
         };
         let holder = self.by_address.get(&from).filter(|holder| **holder != id);
-        if holder
-            .and_then(|holder| self.peers.get(holder))
-            .is_some_and(|entry| entry.peer.holds(from, now.mono))
-        {
+        if holder.and_then(|holder| self.peers.get(holder)).is_some_and(|entry| entry.peer.holds(from, now.mono)) {
             return Fate::Dropped;
         }
         let Some(entry) = self.peers.get_mut(&id) else {
             return Fate::Dropped;
         };
-        let Some(Admitted { forgotten }) =
-            entry
-                .peer
-                .handle_stun(from, &other, datagram, &mut around!(self, now))
+        let Some(Admitted { forgotten }) = entry.peer.handle_stun(from, &other, datagram, &mut around!(self, now))
         else {
             return Fate::Dropped;
         };
@@ -480,10 +431,7 @@ impl Centre {
         let Some(entry) = self.peers.get_mut(&id) else {
             return;
         };
-        let heard = entry
-            .peer
-            .live_ref()
-            .is_some_and(|seat| seat.heard() == Some(now.mono));
+        let heard = entry.peer.live_ref().is_some_and(|seat| seat.heard() == Some(now.mono));
         if let Role::Site { code, up } = &mut entry.role
             && heard
             && !*up
@@ -494,31 +442,16 @@ impl Centre {
         for event in self.scratch.drain(..) {
             match (event, &entry.role) {
                 (SeatEvent::KeyWanted(_), _) => self.key_wanted = true,
-                (
-                    SeatEvent::Unit {
-                        track,
-                        unit,
-                        after_loss,
-                    },
-                    Role::Site { code, .. },
-                ) => {
+                (SeatEvent::Unit { track, unit, after_loss }, Role::Site { code, .. }) => {
                     let encoding = match track {
                         Track::Main => Encoding::Main,
                         Track::Thumb => Encoding::Thumb,
                         Track::Program => continue,
                     };
-                    (self.events)(CentreEvent::Video {
-                        site: code.clone(),
-                        encoding,
-                        unit,
-                        after_loss,
-                    });
+                    (self.events)(CentreEvent::Video { site: code.clone(), encoding, unit, after_loss });
                 }
                 (SeatEvent::Sound(packet), Role::Site { code, .. }) => {
-                    (self.events)(CentreEvent::Audio {
-                        site: code.clone(),
-                        packet,
-                    });
+                    (self.events)(CentreEvent::Audio { site: code.clone(), packet });
                 }
                 (SeatEvent::Unit { .. } | SeatEvent::Sound(_), Role::Viewer(_))
                 | (SeatEvent::Path | SeatEvent::Connected, _) => {}
@@ -534,11 +467,7 @@ impl Centre {
                 {
                     return;
                 }
-                self.insert(
-                    Peer::for_box(parties, now.mono),
-                    Role::Site { code, up: false },
-                    now,
-                );
+                self.insert(Peer::for_box(parties, now.mono), Role::Site { code, up: false }, now);
             }
             Command::Browser { role, ice, seat } => {
                 self.insert(Peer::for_browser(ice, *seat, now.mono), role, now);
@@ -558,11 +487,7 @@ impl Centre {
                     Encoding::Main => Track::Main,
                     Encoding::Thumb => Track::Thumb,
                 };
-                if let Some(entry) = self
-                    .by_site
-                    .get(&code)
-                    .and_then(|id| self.peers.get_mut(id))
-                {
+                if let Some(entry) = self.by_site.get(&code).and_then(|id| self.peers.get_mut(id)) {
                     entry.peer.want_key(track);
                 }
             }
@@ -572,10 +497,7 @@ impl Centre {
 
     fn viewer(&self, viewer: u64) -> Option<u64> {
         let is = |entry: &Entry| matches!(entry.role, Role::Viewer(v) if v == viewer);
-        self.peers
-            .iter()
-            .find(|(_, entry)| is(entry))
-            .map(|(id, _)| *id)
+        self.peers.iter().find(|(_, entry)| is(entry)).map(|(id, _)| *id)
     }
 
     fn insert(&mut self, peer: Peer, role: Role, now: Now) {
@@ -626,22 +548,14 @@ impl Centre {
                 }
                 for entry in self.peers.values_mut() {
                     if let Some(seat) = entry.peer.live() {
-                        seat.write_video(
-                            Track::Program,
-                            &payloads,
-                            unit.key,
-                            unit.ticks,
-                            captured,
-                            now.mono,
-                        );
+                        seat.write_video(Track::Program, &payloads, unit.key, unit.ticks, captured, now.mono);
                     }
                 }
             }
             Media::Shared(packet, except) => {
                 let captured = self.captured(packet.ticks, AUDIO_RATE, now);
                 for entry in self.peers.values_mut() {
-                    let excepted =
-                        matches!(&entry.role, Role::Site { code, .. } if except.contains(code));
+                    let excepted = matches!(&entry.role, Role::Site { code, .. } if except.contains(code));
                     if let Some(seat) = entry.peer.live().filter(|_| !excepted) {
                         seat.write_audio(&packet, captured, now.mono);
                     }
@@ -649,10 +563,7 @@ impl Centre {
             }
             Media::Own(code, packet) => {
                 let captured = self.captured(packet.ticks, AUDIO_RATE, now);
-                let entry = self
-                    .by_site
-                    .get(&code)
-                    .and_then(|id| self.peers.get_mut(id));
+                let entry = self.by_site.get(&code).and_then(|id| self.peers.get_mut(id));
                 if let Some(seat) = entry.and_then(|entry| entry.peer.live()) {
                     seat.write_audio(&packet, captured, now.mono);
                 }
@@ -673,11 +584,7 @@ impl Centre {
                 self.dispatch(id, now);
             }
         }
-        if self.key_wanted
-            && self
-                .key_wanted_at
-                .is_none_or(|at| now.mono >= at + KEY_APART)
-        {
+        if self.key_wanted && self.key_wanted_at.is_none_or(|at| now.mono >= at + KEY_APART) {
             self.key_wanted = false;
             self.key_wanted_at = Some(now.mono);
             (self.events)(CentreEvent::KeyWanted);
@@ -696,9 +603,7 @@ impl Centre {
     fn look_for_silence(&mut self, now: Now) {
         let mut gone = Vec::new();
         for (id, entry) in &mut self.peers {
-            let silent = |limit: Duration| {
-                move |seat: &Seat| seat.heard().is_none_or(|at| now.mono > at + limit)
-            };
+            let silent = |limit: Duration| move |seat: &Seat| seat.heard().is_none_or(|at| now.mono > at + limit);
             let dead = entry.peer.live_ref().is_some_and(|seat| !seat.is_alive());
             let down = dead || entry.peer.live_ref().is_none_or(silent(DOWN_AFTER));
             if let Role::Site { code, up } = &mut entry.role

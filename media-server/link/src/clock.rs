@@ -16,8 +16,7 @@ impl Origin {
 
     /// Ticks of `rate` at `at`; 0 before the origin.
     pub fn ticks(self, at: SystemTime, rate: u64) -> u64 {
-        at.duration_since(self.0)
-            .map_or(0, |since| to_ticks(since, rate))
+        at.duration_since(self.0).map_or(0, |since| to_ticks(since, rate))
     }
 
     /// How long before `now` the tick was; zero for one to come. Never more than 10 s: what claims more is wrong.
@@ -94,11 +93,7 @@ impl Line {
     /// Nanoseconds of the sender's clock at an unwrapped RTP time.
     fn ntp(&self, rtp: i64, rate: u64) -> Option<i128> {
         let report = self.report?;
-        let at = report
-            .ntp
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .ok()?
-            .as_nanos() as i128;
+        let at = report.ntp.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos() as i128;
         Some(at + i128::from(rtp - self.unwrap(report.rtp)) * 1_000_000_000 / i128::from(rate))
     }
 }
@@ -106,11 +101,7 @@ impl Line {
 impl WhipClock {
     /// A sender report of the sound (`true`) or the picture arrived.
     pub fn handle_report(&mut self, audio: bool, report: Report) {
-        let line = if audio {
-            &mut self.audio
-        } else {
-            &mut self.video
-        };
+        let line = if audio { &mut self.audio } else { &mut self.video };
         line.report = Some(report);
     }
 
@@ -134,8 +125,8 @@ impl WhipClock {
     fn beside_sound(&self) -> Option<i64> {
         let sound = self.audio.last_rtp + self.audio.offset?;
         let sound_at = i128::from(sound) * 1_000_000_000 / i128::from(AUDIO_RATE);
-        let apart = self.video.ntp(self.video.last_rtp, VIDEO_RATE)?
-            - self.audio.ntp(self.audio.last_rtp, AUDIO_RATE)?;
+        let apart =
+            self.video.ntp(self.video.last_rtp, VIDEO_RATE)? - self.audio.ntp(self.audio.last_rtp, AUDIO_RATE)?;
         Some(((sound_at + apart) * i128::from(VIDEO_RATE) / 1_000_000_000) as i64)
     }
 }
@@ -162,14 +153,8 @@ mod tests {
     fn ticks_and_ages_are_exact() {
         let origin = Origin::from_ms(1_000);
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_500);
-        assert_eq!(
-            (origin.ticks(at, VIDEO_RATE), origin.ticks(at, AUDIO_RATE)),
-            (45_000, 24_000)
-        );
-        assert_eq!(
-            origin.age(36_000, VIDEO_RATE, at),
-            Duration::from_millis(100)
-        );
+        assert_eq!((origin.ticks(at, VIDEO_RATE), origin.ticks(at, AUDIO_RATE)), (45_000, 24_000));
+        assert_eq!(origin.age(36_000, VIDEO_RATE, at), Duration::from_millis(100));
         assert_eq!(origin.ticks(SystemTime::UNIX_EPOCH, VIDEO_RATE), 0);
     }
 

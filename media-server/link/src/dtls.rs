@@ -33,10 +33,7 @@ pub(crate) fn inspect(datagram: &[u8]) -> Option<Datagram> {
         return Some(Datagram::Plain);
     }
     // Version (2), then random (32).
-    let random = body
-        .get(HANDSHAKE_HEADER + 2..HANDSHAKE_HEADER + 34)?
-        .try_into()
-        .ok()?;
+    let random = body.get(HANDSHAKE_HEADER + 2..HANDSHAKE_HEADER + 34)?.try_into().ok()?;
     Some(Datagram::ClientHello(random))
 }
 

@@ -38,10 +38,7 @@ pub fn packetize(unit: &AccessUnit) -> Vec<Payload> {
         let kind = header & 0x1F;
         // Types 0 and 24 to 31 would be read as aggregates or fragments when sent alone.
         if nal.len() <= MAX_PAYLOAD && (1..STAP_A).contains(&kind) {
-            payloads.push(Payload {
-                data: nal.into(),
-                marker: false,
-            });
+            payloads.push(Payload { data: nal.into(), marker: false });
         } else {
             fragment(header, body, &mut payloads);
         }
@@ -66,10 +63,7 @@ fn fragment(header: u8, body: &[u8], payloads: &mut Vec<Payload>) {
         data.push((header & 0xE0) | FU_A);
         data.push(start | end | (header & 0x1F));
         data.extend_from_slice(piece);
-        payloads.push(Payload {
-            data: data.into(),
-            marker: false,
-        });
+        payloads.push(Payload { data: data.into(), marker: false });
     }
 }
 
@@ -132,10 +126,7 @@ impl Depacketizer {
     /// Takes the next packet in order; returns the access units that it completes (two at most).
     pub fn push(&mut self, arrived: Arrived<'_>) -> Vec<Frame> {
         let mut frames = Vec::new();
-        let begins = self
-            .unit
-            .as_ref()
-            .is_none_or(|unit| unit.timestamp != arrived.timestamp);
+        let begins = self.unit.as_ref().is_none_or(|unit| unit.timestamp != arrived.timestamp);
         if begins {
             // A sender that sets no markers ends a unit by the next time stamp; after a gap its end may be lost.
             if arrived.after_gap {
@@ -174,10 +165,7 @@ impl Depacketizer {
         let kind = payload.first().map(|header| header & 0x1F);
         let inner = match kind {
             Some(STAP_A) => payload.get(3).map(|header| header & 0x1F),
-            Some(FU_A) => payload
-                .get(1)
-                .filter(|fu| **fu & FU_START != 0)
-                .map(|fu| fu & 0x1F),
+            Some(FU_A) => payload.get(1).filter(|fu| **fu & FU_START != 0).map(|fu| fu & 0x1F),
             other => other,
         };
         inner.is_some_and(|kind| kind == first || kind == NAL_AUD)
@@ -196,17 +184,9 @@ impl Depacketizer {
             self.dropped += 1;
             return None;
         }
-        self.delimited |= unit
-            .data
-            .get(4)
-            .is_some_and(|header| header & 0x1F == NAL_AUD);
+        self.delimited |= unit.data.get(4).is_some_and(|header| header & 0x1F == NAL_AUD);
         let after_loss = std::mem::take(&mut self.lost);
-        Some(Frame {
-            timestamp: unit.timestamp,
-            key: unit.key,
-            data: unit.data.into(),
-            after_loss,
-        })
+        Some(Frame { timestamp: unit.timestamp, key: unit.key, data: unit.data.into(), after_loss })
     }
 }
 
@@ -257,8 +237,7 @@ impl Building {
             return None;
         }
         self.key |= nal.first()? & 0x1F == NAL_IDR;
-        self.data
-            .extend_from_slice(&(nal.len() as u32).to_be_bytes());
+        self.data.extend_from_slice(&(nal.len() as u32).to_be_bytes());
         self.data.extend_from_slice(nal);
         Some(())
     }
@@ -273,12 +252,7 @@ mod tests {
         AccessUnit::from_nals(3600, nals.iter().map(Vec::as_slice)).unwrap()
     }
 
-    fn feed(
-        depacketizer: &mut Depacketizer,
-        payloads: &[Payload],
-        timestamp: u32,
-        lose: &[usize],
-    ) -> Vec<Frame> {
+    fn feed(depacketizer: &mut Depacketizer, payloads: &[Payload], timestamp: u32, lose: &[usize]) -> Vec<Frame> {
         let mut after_gap = false;
         let mut frames = Vec::new();
         for (n, payload) in payloads.iter().enumerate() {
@@ -316,12 +290,7 @@ mod tests {
         let mut d = Depacketizer::default();
         feed(&mut d, &picture, 1, &[]);
         assert_eq!(feed(&mut d, &picture, 2, &[4]), []);
-        let first = Arrived {
-            payload: &picture[0].data,
-            timestamp: 3,
-            marker: false,
-            after_gap: true,
-        };
+        let first = Arrived { payload: &picture[0].data, timestamp: 3, marker: false, after_gap: true };
         assert_eq!(d.push(first), []);
         assert_eq!(feed(&mut d, &picture[1..], 3, &[]), []);
         assert!(feed(&mut d, &picture, 4, &[])[0].after_loss);
@@ -348,19 +317,9 @@ mod tests {
     fn aggregates_of_browsers_are_taken_apart() {
         let stap = [24, 0, 2, 0x67, 1, 0, 3, 0x68, 2, 3];
         let mut d = Depacketizer::default();
-        let first = Arrived {
-            payload: &stap,
-            timestamp: 1,
-            marker: false,
-            after_gap: false,
-        };
+        let first = Arrived { payload: &stap, timestamp: 1, marker: false, after_gap: false };
         assert_eq!(d.push(first), []);
-        let last = Arrived {
-            payload: &[0x65, 9],
-            timestamp: 1,
-            marker: true,
-            after_gap: false,
-        };
+        let last = Arrived { payload: &[0x65, 9], timestamp: 1, marker: true, after_gap: false };
         let frames = d.push(last);
         let expected = unit(&[vec![0x67, 1], vec![0x68, 2, 3], vec![0x65, 9]]);
         assert_eq!((frames[0].key, &frames[0].data), (true, &expected.data));
@@ -369,12 +328,7 @@ mod tests {
     #[test]
     fn a_stream_without_markers_ends_units_by_time_stamp() {
         let mut d = Depacketizer::default();
-        let packet = |timestamp| Arrived {
-            payload: &[0x41, 1, 2],
-            timestamp,
-            marker: false,
-            after_gap: false,
-        };
+        let packet = |timestamp| Arrived { payload: &[0x41, 1, 2], timestamp, marker: false, after_gap: false };
         assert_eq!(d.push(packet(1)), []);
         assert_eq!(d.push(packet(2))[0].timestamp, 1);
     }

@@ -73,9 +73,7 @@ pub struct Identity {
 
 impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Identity")
-            .field("fingerprint", &self.fingerprint())
-            .finish_non_exhaustive()
+        f.debug_struct("Identity").field("fingerprint", &self.fingerprint()).finish_non_exhaustive()
     }
 }
 
@@ -86,10 +84,7 @@ impl Identity {
             .dtls_provider
             .generate_certificate()
             .expect("the aws-lc-rs provider makes certificates");
-        Self {
-            cert_der: cert.certificate,
-            key_der: cert.private_key,
-        }
+        Self { cert_der: cert.certificate, key_der: cert.private_key }
     }
 
     /// SHA-256 of the certificate, `AA:BB:…` (RFC 8122 §5).
@@ -98,10 +93,7 @@ impl Identity {
     }
 
     fn dtls(&self) -> DtlsCert {
-        DtlsCert {
-            certificate: self.cert_der.clone(),
-            private_key: self.key_der.clone(),
-        }
+        DtlsCert { certificate: self.cert_der.clone(), private_key: self.key_der.clone() }
     }
 }
 
@@ -117,10 +109,7 @@ pub fn fingerprint(cert_der: &[u8]) -> String {
 
 /// New random ICE credentials: 96 bits of user name, so that no two of a fleet are alike, and 192 bits of password.
 pub fn fresh_ice() -> IceCredentials {
-    IceCredentials {
-        ufrag: random_text(16),
-        pwd: random_text(32),
-    }
+    IceCredentials { ufrag: random_text(16), pwd: random_text(32) }
 }
 
 /// `len` random characters of 6 bits each, all allowed in ICE credentials (RFC 8839 §5.4).
@@ -128,10 +117,7 @@ fn random_text(len: usize) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut bytes = vec![0; len];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has random numbers");
-    bytes
-        .iter()
-        .map(|b| char::from(ALPHABET[usize::from(b & 63)]))
-        .collect()
+    bytes.iter().map(|b| char::from(ALPHABET[usize::from(b & 63)])).collect()
 }
 
 #[cfg(test)]

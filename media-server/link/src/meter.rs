@@ -21,12 +21,7 @@ pub(crate) struct Beats {
 
 impl Beats {
     pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            begin: now,
-            next: now,
-            theirs: None,
-            rtt: None,
-        }
+        Self { begin: now, next: now, theirs: None, rtt: None }
     }
 
     pub(crate) fn poll_timeout(&self) -> Instant {
@@ -39,9 +34,7 @@ impl Beats {
             return None;
         }
         self.next = now + BEAT;
-        let (echo, held) = self
-            .theirs
-            .map_or((0, 0), |(sent, at)| (sent, micros(now - at)));
+        let (echo, held) = self.theirs.map_or((0, 0), |(sent, at)| (sent, micros(now - at)));
         let mut message = [0; 16];
         message[..4].copy_from_slice(&MAGIC);
         message[4..8].copy_from_slice(&micros(now - self.begin).max(1).to_be_bytes());
@@ -55,15 +48,11 @@ impl Beats {
         let Some(fields) = message.get(..16).filter(|m| m[..4] == MAGIC) else {
             return false;
         };
-        let field = |at: usize| {
-            u32::from_be_bytes([fields[at], fields[at + 1], fields[at + 2], fields[at + 3]])
-        };
+        let field = |at: usize| u32::from_be_bytes([fields[at], fields[at + 1], fields[at + 2], fields[at + 3]]);
         let (sent, echo, held) = (field(4), field(8), field(12));
         self.theirs = Some((sent, now));
         if echo != 0 {
-            let round = micros(now - self.begin)
-                .wrapping_sub(echo)
-                .wrapping_sub(held);
+            let round = micros(now - self.begin).wrapping_sub(echo).wrapping_sub(held);
             // A wrap of the 71 minutes' counter in between gives nonsense once; so does a lie.
             if round < 10_000_000 {
                 self.rtt = Some(Duration::from_micros(u64::from(round)));
@@ -90,16 +79,9 @@ pub(crate) struct Volume {
 
 impl Volume {
     /// The figures, over `span`; `counts` are packets delivered and lost for good.
-    pub(crate) fn report(
-        &mut self,
-        span: Duration,
-        up: bool,
-        rtt: Option<Duration>,
-        counts: (u64, u64),
-    ) -> LinkHealth {
+    pub(crate) fn report(&mut self, span: Duration, up: bool, rtt: Option<Duration>, counts: (u64, u64)) -> LinkHealth {
         let volume = std::mem::take(self);
-        let kbps =
-            |bytes: u64| (bytes as f64 * 8.0 / 1_000.0 / span.as_secs_f64().max(0.001)) as u32;
+        let kbps = |bytes: u64| (bytes as f64 * 8.0 / 1_000.0 / span.as_secs_f64().max(0.001)) as u32;
         let (delivered, lost) = counts;
         LinkHealth {
             up,

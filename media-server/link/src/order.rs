@@ -31,13 +31,7 @@ pub struct Reorder<T> {
 impl<T> Reorder<T> {
     /// An empty buffer that waits for gaps as long as `patience`.
     pub fn new(patience: Duration) -> Self {
-        Self {
-            patience,
-            next: None,
-            waiting: BTreeMap::new(),
-            delivered: 0,
-            lost: 0,
-        }
+        Self { patience, next: None, waiting: BTreeMap::new(), delivered: 0, lost: 0 }
     }
 
     /// The first packet will have the number `first`: should it be missing, that shows.
@@ -49,10 +43,7 @@ impl<T> Reorder<T> {
 
     /// Delivered and lost since the last call.
     pub fn take_counts(&mut self) -> (u64, u64) {
-        (
-            std::mem::take(&mut self.delivered),
-            std::mem::take(&mut self.lost),
-        )
+        (std::mem::take(&mut self.delivered), std::mem::take(&mut self.lost))
     }
 
     /// A packet arrived. Repeated and too late ones are ignored.
@@ -79,10 +70,7 @@ impl<T> Reorder<T> {
         self.next = Some(first + 1);
         self.delivered += 1;
         self.lost += first - next;
-        Some(InOrder {
-            item,
-            lost: first - next,
-        })
+        Some(InOrder { item, lost: first - next })
     }
 
     /// When the gap in front is given up; `None` without a gap.
@@ -91,10 +79,7 @@ impl<T> Reorder<T> {
         if self.next.is_none_or(|next| next == *first) {
             return None;
         }
-        self.waiting
-            .values()
-            .map(|(arrived, _)| *arrived + self.patience)
-            .min()
+        self.waiting.values().map(|(arrived, _)| *arrived + self.patience).min()
     }
 }
 
@@ -104,9 +89,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn drain(buffer: &mut Reorder<u64>, now: Instant) -> Vec<(u64, u64)> {
-        std::iter::from_fn(|| buffer.pop(now))
-            .map(|o| (o.item, o.lost))
-            .collect()
+        std::iter::from_fn(|| buffer.pop(now)).map(|o| (o.item, o.lost)).collect()
     }
 
     #[test]
@@ -118,10 +101,7 @@ mod tests {
         assert_eq!(drain(&mut b, t), [(5, 0), (6, 0)]);
         assert_eq!(b.poll_timeout(), Some(t + PATIENCE));
         b.push(7, t + Duration::from_millis(90), 7);
-        assert_eq!(
-            drain(&mut b, t + Duration::from_millis(90)),
-            [(7, 0), (8, 0), (9, 0)]
-        );
+        assert_eq!(drain(&mut b, t + Duration::from_millis(90)), [(7, 0), (8, 0), (9, 0)]);
         assert_eq!(b.poll_timeout(), None);
     }
 

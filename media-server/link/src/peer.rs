@@ -147,10 +147,7 @@ impl Peer {
         let (mut rtt, mut counts) = (None, (0, 0));
         if let Some(seat) = &mut self.live {
             let own = std::mem::take(&mut seat.volume);
-            volume = Volume {
-                up: volume.up + own.up,
-                down: volume.down + own.down,
-            };
+            volume = Volume { up: volume.up + own.up, down: volume.down + own.down };
             (rtt, counts) = (seat.rtt(), seat.take_counts());
         }
         volume.report(span, up, rtt, counts)
@@ -183,57 +180,36 @@ impl Peer {
         around.out.push(from, reply);
         self.stun_at = around.now.mono;
         let forgotten = self.remember(from, datagram, around.now.mono);
-        let elsewhere =
-            matches!(self.admission, Admission::Box(_)) && self.live_address != Some(from);
+        let elsewhere = matches!(self.admission, Admission::Box(_)) && self.live_address != Some(from);
         if let Some(seat) = self.live.as_mut().filter(|_| !elsewhere) {
             seat.receive(from, datagram, around.now, around.out, around.events);
         }
         for challenger in self.challengers.iter_mut().filter(|c| c.address == from) {
-            challenger
-                .seat
-                .receive(from, datagram, around.now, around.out, around.events);
+            challenger.seat.receive(from, datagram, around.now, around.out, around.events);
         }
         self.settle(around);
         Some(Admitted { forgotten })
     }
 
-    fn remember(
-        &mut self,
-        address: SocketAddr,
-        datagram: &[u8],
-        now: Instant,
-    ) -> Option<SocketAddr> {
+    fn remember(&mut self, address: SocketAddr, datagram: &[u8], now: Instant) -> Option<SocketAddr> {
         let nomination = stun::nominates(datagram).then(|| datagram.to_vec());
         if let Some(path) = self.paths.iter_mut().find(|path| path.address == address) {
             path.at = now;
             path.nomination = nomination.or(path.nomination.take());
             return None;
         }
-        self.paths.push(Path {
-            address,
-            nomination,
-            at: now,
-        });
+        self.paths.push(Path { address, nomination, at: now });
         if self.paths.len() <= PATHS {
             return None;
         }
         let live = self.live_address;
-        let oldest = self
-            .paths
-            .iter()
-            .enumerate()
-            .filter(|(_, path)| Some(path.address) != live);
+        let oldest = self.paths.iter().enumerate().filter(|(_, path)| Some(path.address) != live);
         let (oldest, _) = oldest.min_by_key(|(_, path)| path.at)?;
         Some(self.paths.swap_remove(oldest).address)
     }
 
     /// Any other datagram from one of this peer's addresses.
-    pub(crate) fn handle_datagram(
-        &mut self,
-        from: SocketAddr,
-        datagram: &[u8],
-        around: &mut Around<'_>,
-    ) -> Fate {
+    pub(crate) fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], around: &mut Around<'_>) -> Fate {
         let fate = if matches!(self.admission, Admission::Box(_)) && is_dtls(datagram) {
             self.handle_dtls(from, datagram, around)
         } else {
@@ -257,16 +233,12 @@ impl Peer {
     fn handle_dtls(&mut self, from: SocketAddr, datagram: &[u8], around: &mut Around<'_>) -> Fate {
         match inspect(datagram) {
             None => Fate::Dropped,
-            Some(Datagram::ClientHello(random)) => {
-                self.handle_hello(from, random, datagram, around)
-            }
+            Some(Datagram::ClientHello(random)) => self.handle_hello(from, random, datagram, around),
             Some(Datagram::Plain | Datagram::Protected) => {
                 let mut fate = self.give_live(from, datagram, around);
                 for challenger in self.challengers.iter_mut().filter(|c| c.address == from) {
                     challenger.answered = true;
-                    challenger
-                        .seat
-                        .receive(from, datagram, around.now, around.out, around.events);
+                    challenger.seat.receive(from, datagram, around.now, around.out, around.events);
                     fate = Fate::Taken;
                 }
                 fate
@@ -274,33 +246,16 @@ impl Peer {
         }
     }
 
-    fn handle_hello(
-        &mut self,
-        from: SocketAddr,
-        random: [u8; 32],
-        datagram: &[u8],
-        around: &mut Around<'_>,
-    ) -> Fate {
-        let known = self
-            .challengers
-            .iter_mut()
-            .find(|c| c.address == from && c.random == random);
+    fn handle_hello(&mut self, from: SocketAddr, random: [u8; 32], datagram: &[u8], around: &mut Around<'_>) -> Fate {
+        let known = self.challengers.iter_mut().find(|c| c.address == from && c.random == random);
         if let Some(challenger) = known {
-            return challenger
-                .seat
-                .receive(from, datagram, around.now, around.out, around.events);
+            return challenger.seat.receive(from, datagram, around.now, around.out, around.events);
         }
         let Some(mut seat) = self.challenge(from, around) else {
             return Fate::Dropped;
         };
         let fate = seat.receive(from, datagram, around.now, around.out, around.events);
-        self.challengers.push(Challenger {
-            seat,
-            address: from,
-            random,
-            answered: false,
-            begun: around.now.mono,
-        });
+        self.challengers.push(Challenger { seat, address: from, random, answered: false, begun: around.now.mono });
         fate
     }
 
@@ -310,12 +265,7 @@ impl Peer {
         let Admission::Box(parties) = &self.admission else {
             return None;
         };
-        let nomination = self
-            .paths
-            .iter()
-            .find(|path| path.address == from)?
-            .nomination
-            .as_ref()?;
+        let nomination = self.paths.iter().find(|path| path.address == from)?.nomination.as_ref()?;
         if now > self.hellos.0 + Duration::from_secs(1) {
             self.hellos = (now, 0);
         }
@@ -325,26 +275,13 @@ impl Peer {
         if self.challengers.len() >= CHALLENGERS {
             // One that has gone on after its hello has somebody at its address; the others may be made up. They are
             // in the order in which they began.
-            let made_up = self
-                .challengers
-                .iter()
-                .position(|c| !c.answered)
-                .unwrap_or(0);
+            let made_up = self.challengers.iter().position(|c| !c.answered).unwrap_or(0);
             self.challengers.remove(made_up);
         }
         self.hellos.1 += 1;
-        let rtc = plan::build(
-            End::Centre,
-            around.identity,
-            parties,
-            around.local,
-            &[],
-            now,
-        )
-        .ok()?;
-        let mut seat = Seat::new(rtc, around.local, around.origin, Streams::of_centre(), now)
-            .with_beats(now)
-            .without_stun();
+        let rtc = plan::build(End::Centre, around.identity, parties, around.local, &[], now).ok()?;
+        let mut seat =
+            Seat::new(rtc, around.local, around.origin, Streams::of_centre(), now).with_beats(now).without_stun();
         seat.start_dtls(false);
         seat.receive(from, nomination, around.now, around.out, around.events);
         Some(seat)
@@ -363,17 +300,12 @@ impl Peer {
             self.live_since = around.now.mono;
         }
         let now = around.now.mono;
-        self.challengers
-            .retain(|c| c.seat.is_alive() && now < c.begun + HANDSHAKE);
+        self.challengers.retain(|c| c.seat.is_alive() && now < c.begun + HANDSHAKE);
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let challengers = self.challengers.iter().map(|c| c.seat.poll_timeout());
-        self.live
-            .iter()
-            .map(Seat::poll_timeout)
-            .chain(challengers)
-            .min()
+        self.live.iter().map(Seat::poll_timeout).chain(challengers).min()
     }
 
     /// Time passed, or packets were written.
@@ -384,9 +316,7 @@ impl Peer {
         }
         for challenger in &mut self.challengers {
             if challenger.seat.poll_timeout() <= now {
-                challenger
-                    .seat
-                    .advance(around.now, around.out, around.events);
+                challenger.seat.advance(around.now, around.out, around.events);
             }
         }
         self.settle(around);

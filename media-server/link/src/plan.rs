@@ -32,40 +32,15 @@ const AUDIO_RTX_PT: u8 = 112;
 const PROFILE: u32 = 0x004D_0028;
 
 /// The box's main encoding.
-pub(crate) const MAIN: Lane = Lane {
-    mid: "v",
-    rid: Some("m"),
-    ssrc: 0x4250_0010,
-    pt: VIDEO_PT,
-};
+pub(crate) const MAIN: Lane = Lane { mid: "v", rid: Some("m"), ssrc: 0x4250_0010, pt: VIDEO_PT };
 /// The box's small encoding.
-pub(crate) const THUMB: Lane = Lane {
-    mid: "v",
-    rid: Some("t"),
-    ssrc: 0x4250_0020,
-    pt: VIDEO_PT,
-};
+pub(crate) const THUMB: Lane = Lane { mid: "v", rid: Some("t"), ssrc: 0x4250_0020, pt: VIDEO_PT };
 /// The box's sound.
-pub(crate) const VOICE: Lane = Lane {
-    mid: "a",
-    rid: None,
-    ssrc: 0x4250_0030,
-    pt: AUDIO_PT,
-};
+pub(crate) const VOICE: Lane = Lane { mid: "a", rid: None, ssrc: 0x4250_0030, pt: AUDIO_PT };
 /// The program's picture.
-pub(crate) const PROGRAM: Lane = Lane {
-    mid: "v",
-    rid: None,
-    ssrc: 0x4250_0110,
-    pt: VIDEO_PT,
-};
+pub(crate) const PROGRAM: Lane = Lane { mid: "v", rid: None, ssrc: 0x4250_0110, pt: VIDEO_PT };
 /// The program's sound, or what a speaker hears in its place.
-pub(crate) const SOUND: Lane = Lane {
-    mid: "a",
-    rid: None,
-    ssrc: 0x4250_0120,
-    pt: AUDIO_PT,
-};
+pub(crate) const SOUND: Lane = Lane { mid: "a", rid: None, ssrc: 0x4250_0120, pt: AUDIO_PT };
 
 impl Lane {
     fn rtx(self) -> Ssrc {
@@ -108,10 +83,7 @@ pub(crate) struct Parties {
 }
 
 pub(crate) fn creds(ice: &IceCredentials) -> IceCreds {
-    IceCreds {
-        ufrag: ice.ufrag.clone(),
-        pass: ice.pwd.clone(),
-    }
+    IceCreds { ufrag: ice.ufrag.clone(), pass: ice.pwd.clone() }
 }
 
 /// What our links and browsers' have in common.
@@ -167,37 +139,22 @@ pub(crate) fn build(
     api.declare_media(mid("v"), MediaKind::Video);
     api.declare_media(mid("a"), MediaKind::Audio);
     for lane in end.sends() {
-        let stream = api.declare_stream_tx(
-            lane.ssrc.into(),
-            Some(lane.rtx()),
-            mid(lane.mid),
-            rid(*lane),
-        );
+        let stream = api.declare_stream_tx(lane.ssrc.into(), Some(lane.rtx()), mid(lane.mid), rid(*lane));
         // A second of the largest main encoding; repair may take half as much again as the stream itself.
         stream.set_rtx_cache(1_024, Duration::from_secs(1), Some(0.5));
     }
     for lane in end.other().sends() {
-        api.expect_stream_rx(
-            lane.ssrc.into(),
-            Some(lane.rtx()),
-            mid(lane.mid),
-            rid(*lane),
-        );
+        api.expect_stream_rx(lane.ssrc.into(), Some(lane.rtx()), mid(lane.mid), rid(*lane));
     }
     Ok(rtc)
 }
 
 pub(crate) fn host(address: SocketAddr) -> Result<Candidate, LinkError> {
-    Candidate::host(address, "udp").map_err(|source| LinkError::Address {
-        address,
-        reason: source.to_string(),
-    })
+    Candidate::host(address, "udp").map_err(|source| LinkError::Address { address, reason: source.to_string() })
 }
 
 fn fingerprint(hex: &str) -> Result<Fingerprint, LinkError> {
-    let parsed = Fingerprint::from_str(&format!("sha-256 {hex}"))
-        .ok()
-        .filter(|f| f.bytes.len() == 32);
+    let parsed = Fingerprint::from_str(&format!("sha-256 {hex}")).ok().filter(|f| f.bytes.len() == 32);
     parsed.ok_or_else(|| LinkError::Fingerprint(hex.to_owned()))
 }
 

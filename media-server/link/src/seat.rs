@@ -32,10 +32,7 @@ pub(crate) struct Now {
 
 impl Now {
     pub(crate) fn read() -> Self {
-        Self {
-            mono: Instant::now(),
-            wall: SystemTime::now(),
-        }
+        Self { mono: Instant::now(), wall: SystemTime::now() }
     }
 }
 
@@ -134,12 +131,7 @@ struct Out {
 
 impl Out {
     fn new(ssrc: Ssrc, pt: Pt) -> Self {
-        Self {
-            ssrc,
-            pt,
-            seq: FIRST_SEQ,
-            started: false,
-        }
+        Self { ssrc, pt, seq: FIRST_SEQ, started: false }
     }
 }
 
@@ -176,10 +168,7 @@ impl Streams {
     }
 
     pub(crate) fn receive_audio(mut self, known: Known) -> Self {
-        self.audio_in = Some(AudioIn {
-            order: order_for(&known),
-            known,
-        });
+        self.audio_in = Some(AudioIn { order: order_for(&known), known });
         self
     }
 
@@ -205,11 +194,7 @@ impl Streams {
             .receive_video(Track::Main, Known::Ssrc(plan::MAIN.ssrc))
             .receive_video(Track::Thumb, Known::Ssrc(plan::THUMB.ssrc))
             .receive_audio(Known::Ssrc(plan::VOICE.ssrc))
-            .send_video(
-                Track::Program,
-                plan::PROGRAM.ssrc.into(),
-                plan::pt(plan::PROGRAM),
-            )
+            .send_video(Track::Program, plan::PROGRAM.ssrc.into(), plan::pt(plan::PROGRAM))
             .send_audio(plan::SOUND.ssrc.into(), plan::pt(plan::SOUND))
     }
 
@@ -258,18 +243,8 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(
-        rtc: Rtc,
-        local: SocketAddr,
-        origin: Origin,
-        streams: Streams,
-        now: Instant,
-    ) -> Self {
-        let axis = if streams.foreign {
-            Axis::Foreign(Box::default())
-        } else {
-            Axis::Session
-        };
+    pub(crate) fn new(rtc: Rtc, local: SocketAddr, origin: Origin, streams: Streams, now: Instant) -> Self {
+        let axis = if streams.foreign { Axis::Foreign(Box::default()) } else { Axis::Session };
         Self {
             rtc,
             local,
@@ -341,10 +316,7 @@ impl Seat {
         events: &mut Vec<SeatEvent>,
     ) -> Fate {
         // Once the other end has proven itself, unprotected DTLS can only be a stranger's.
-        if is_dtls(datagram)
-            && self.heard.is_some()
-            && inspect(datagram) != Some(Datagram::Protected)
-        {
+        if is_dtls(datagram) && self.heard.is_some() && inspect(datagram) != Some(Datagram::Protected) {
             return Fate::Dropped;
         }
         let Ok(received) = Receive::new(Protocol::Udp, from, self.local, datagram) else {
@@ -352,15 +324,10 @@ impl Seat {
         };
         self.volume.down += datagram.len() as u64;
         self.media_came = false;
-        let accepted =
-            self.guarded(|rtc| rtc.handle_input(Input::Receive(now.mono, received)).is_ok());
+        let accepted = self.guarded(|rtc| rtc.handle_input(Input::Receive(now.mono, received)).is_ok());
         self.drain(now, out, events);
         let is_rtp = datagram[0] >= 128 && !(64..96).contains(&(datagram[1] & 0x7F));
-        if accepted && (!is_rtp || self.media_came) {
-            Fate::Taken
-        } else {
-            Fate::Dropped
-        }
+        if accepted && (!is_rtp || self.media_came) { Fate::Taken } else { Fate::Dropped }
     }
 
     /// Time passed, or packets were written.
@@ -368,9 +335,7 @@ impl Seat {
         if self.is_connected()
             && let Some(message) = self.beats.as_mut().and_then(|beats| beats.poll(now.mono))
         {
-            self.rtc
-                .direct_api()
-                .send_app_specific_feedback(1.into(), 1.into(), message.to_vec());
+            self.rtc.direct_api().send_app_specific_feedback(1.into(), 1.into(), message.to_vec());
         }
         for video in &mut self.streams.video_in {
             let again = video.asked_at.is_none_or(|at| now.mono >= at + KEY_AGAIN);
@@ -430,32 +395,12 @@ impl Seat {
         if !self.rtc.is_alive() {
             self.phase = Phase::Ended;
         }
-        let orders = self
-            .streams
-            .video_in
-            .iter()
-            .filter_map(|v| v.order.poll_timeout());
-        let sound = self
-            .streams
-            .audio_in
-            .as_ref()
-            .and_then(|a| a.order.poll_timeout());
-        let keys = self
-            .streams
-            .video_in
-            .iter()
-            .filter(|v| v.needs_key && v.ssrc.is_some());
+        let orders = self.streams.video_in.iter().filter_map(|v| v.order.poll_timeout());
+        let sound = self.streams.audio_in.as_ref().and_then(|a| a.order.poll_timeout());
+        let keys = self.streams.video_in.iter().filter(|v| v.needs_key && v.ssrc.is_some());
         let keys = keys.map(|v| v.asked_at.map_or(now.mono, |at| at + KEY_AGAIN));
-        let beat = self
-            .beats
-            .as_ref()
-            .filter(|_| self.is_connected())
-            .map(Beats::poll_timeout);
-        self.due = orders
-            .chain(sound)
-            .chain(keys)
-            .chain(beat)
-            .fold(next, Instant::min);
+        let beat = self.beats.as_ref().filter(|_| self.is_connected()).map(Beats::poll_timeout);
+        self.due = orders.chain(sound).chain(keys).chain(beat).fold(next, Instant::min);
     }
 
     fn handle_event(&mut self, event: Event, now: Now, events: &mut Vec<SeatEvent>) {
@@ -467,12 +412,7 @@ impl Seat {
                 self.phase = Phase::Connected;
                 events.push(SeatEvent::Connected);
                 // A receiver that has just come can show nothing before a key frame.
-                events.extend(
-                    self.streams
-                        .video_out
-                        .iter()
-                        .map(|(track, _)| SeatEvent::KeyWanted(*track)),
-                );
+                events.extend(self.streams.video_out.iter().map(|(track, _)| SeatEvent::KeyWanted(*track)));
             }
             Event::RtpPacket(packet) => {
                 self.heard = Some(now.mono);
@@ -487,16 +427,8 @@ impl Seat {
                 }
             }
             Event::KeyframeRequest(request) => {
-                let ssrc = self
-                    .rtc
-                    .direct_api()
-                    .stream_tx_by_mid(request.mid, request.rid)
-                    .map(|s| s.ssrc());
-                let track = self
-                    .streams
-                    .video_out
-                    .iter()
-                    .find(|(_, out)| Some(out.ssrc) == ssrc);
+                let ssrc = self.rtc.direct_api().stream_tx_by_mid(request.mid, request.rid).map(|s| s.ssrc());
+                let track = self.streams.video_out.iter().find(|(_, out)| Some(out.ssrc) == ssrc);
                 events.extend(track.map(|(track, _)| SeatEvent::KeyWanted(*track)));
             }
             // The other end has said goodbye.
@@ -511,22 +443,11 @@ impl Seat {
             payload: packet.payload.clone(),
             timestamp: packet.header.timestamp,
             marker: packet.header.marker,
-            level: packet
-                .header
-                .ext_vals
-                .audio_level
-                .map_or(127, |level| level.unsigned_abs().min(127)),
+            level: packet.header.ext_vals.audio_level.map_or(127, |level| level.unsigned_abs().min(127)),
         };
-        let report = packet.last_sender_info.map(|info| Report {
-            rtp: info.rtp_time.numer() as u32,
-            ntp: info.ntp_time,
-        });
-        if let Some(video) = self
-            .streams
-            .video_in
-            .iter_mut()
-            .find(|v| v.known.matches(packet))
-        {
+        let report =
+            packet.last_sender_info.map(|info| Report { rtp: info.rtp_time.numer() as u32, ntp: info.ntp_time });
+        if let Some(video) = self.streams.video_in.iter_mut().find(|v| v.known.matches(packet)) {
             if video.ssrc.replace(packet.header.ssrc).is_none() {
                 // A stream begins with a key frame; it is only being put together.
                 video.asked_at = Some(now.mono);
@@ -535,12 +456,7 @@ impl Seat {
             if let (Axis::Foreign(clock), Some(report)) = (&mut self.axis, report) {
                 clock.handle_report(false, report);
             }
-        } else if let Some(audio) = self
-            .streams
-            .audio_in
-            .as_mut()
-            .filter(|a| a.known.matches(packet))
-        {
+        } else if let Some(audio) = self.streams.audio_in.as_mut().filter(|a| a.known.matches(packet)) {
             audio.order.push(seq, now.mono, part(packet));
             if let (Axis::Foreign(clock), Some(report)) = (&mut self.axis, report) {
                 clock.handle_report(true, report);
@@ -564,12 +480,7 @@ impl Seat {
                 });
                 video.needs_key |= ordered.lost > 0;
                 for frame in frames {
-                    let Frame {
-                        timestamp,
-                        key,
-                        data,
-                        after_loss,
-                    } = frame;
+                    let Frame { timestamp, key, data, after_loss } = frame;
                     let ticks = match &mut self.axis {
                         Axis::Session => unwrap(timestamp, expected),
                         Axis::Foreign(clock) => clock.video(timestamp, expected),
@@ -577,11 +488,7 @@ impl Seat {
                     video.needs_key = !key && (video.needs_key || after_loss);
                     let after_loss = after_loss || video.needs_key;
                     let unit = AccessUnit { ticks, key, data };
-                    events.push(SeatEvent::Unit {
-                        track: video.track,
-                        unit,
-                        after_loss,
-                    });
+                    events.push(SeatEvent::Unit { track: video.track, unit, after_loss });
                 }
             }
             let counts = video.order.take_counts();
@@ -590,22 +497,13 @@ impl Seat {
         let expected = self.origin.ticks(now.wall, AUDIO_RATE);
         if let Some(audio) = &mut self.streams.audio_in {
             while let Some(ordered) = audio.order.pop(now.mono) {
-                let Part {
-                    payload,
-                    timestamp,
-                    level,
-                    ..
-                } = ordered.item;
+                let Part { payload, timestamp, level, .. } = ordered.item;
                 let ticks = match &mut self.axis {
                     Axis::Session => unwrap(timestamp, expected),
                     Axis::Foreign(clock) => clock.audio(timestamp, expected),
                 };
                 if !payload.is_empty() {
-                    events.push(SeatEvent::Sound(OpusPacket {
-                        ticks,
-                        data: payload,
-                        level,
-                    }));
+                    events.push(SeatEvent::Sound(OpusPacket { ticks, data: payload, level }));
                 }
             }
             let counts = audio.order.take_counts();
@@ -662,13 +560,7 @@ impl Seat {
             return;
         };
         for payload in payloads {
-            let write = RtpWrite::new(
-                out.pt,
-                out.seq.into(),
-                ticks as u32,
-                captured,
-                payload.data.clone(),
-            );
+            let write = RtpWrite::new(out.pt, out.seq.into(), ticks as u32, captured, payload.data.clone());
             stream.write_rtp(write.marker(payload.marker).nackable(true));
             out.seq += 1;
         }
@@ -688,18 +580,8 @@ impl Seat {
             return;
         };
         let level = -(packet.level.min(127) as i8);
-        let levels = ExtensionValues {
-            audio_level: Some(level),
-            voice_activity: Some(false),
-            ..Default::default()
-        };
-        let write = RtpWrite::new(
-            out.pt,
-            out.seq.into(),
-            packet.ticks as u32,
-            captured,
-            packet.data.clone(),
-        );
+        let levels = ExtensionValues { audio_level: Some(level), voice_activity: Some(false), ..Default::default() };
+        let write = RtpWrite::new(out.pt, out.seq.into(), packet.ticks as u32, captured, packet.data.clone());
         stream.write_rtp(write.nackable(true).ext_vals(levels));
         out.seq += 1;
         self.due = now;

@@ -100,10 +100,7 @@ impl BoxLink {
             .name("link-box".to_owned())
             .spawn(move || site.run(wakes, &incoming))
             .map_err(LinkError::Socket)?;
-        Ok(Self {
-            queue: Some(queue),
-            waker,
-        })
+        Ok(Self { queue: Some(queue), waker })
     }
 
     /// Sends a picture; after a connection or a reconnection, from the next key frame on.
@@ -122,11 +119,7 @@ impl BoxLink {
 
     fn send(&self, media: ToLink) {
         // A full queue means that the thread has not run for seconds: what is late is worth nothing.
-        if self
-            .queue
-            .as_ref()
-            .is_some_and(|queue| queue.try_send(media).is_err())
-        {
+        if self.queue.as_ref().is_some_and(|queue| queue.try_send(media).is_err()) {
             tracing::warn!("the media link is behind; something was not sent");
         }
         self.waker.wake();
@@ -144,11 +137,7 @@ enum State {
     /// No session; the next begins then.
     Idle { again_at: Instant },
     /// A session that has proven nothing yet.
-    Trying {
-        seat: Box<Seat>,
-        begun: Instant,
-        path_at: Option<Instant>,
-    },
+    Trying { seat: Box<Seat>, begun: Instant, path_at: Option<Instant> },
     /// A session of which something valid came.
     Up { seat: Box<Seat>, begun: Instant },
 }
@@ -245,12 +234,7 @@ impl Site {
         for event in self.scratch.drain(..) {
             match event {
                 SeatEvent::Path => {
-                    if let State::Trying {
-                        seat,
-                        path_at: path_at @ None,
-                        ..
-                    } = &mut self.state
-                    {
+                    if let State::Trying { seat, path_at: path_at @ None, .. } = &mut self.state {
                         *path_at = Some(now.mono);
                         seat.start_dtls(true);
                     }
@@ -284,14 +268,7 @@ impl Site {
         };
         match media {
             ToLink::Video(track, unit, at) => {
-                seat.write_video(
-                    track,
-                    &packetize(&unit),
-                    unit.key,
-                    unit.ticks,
-                    captured(at),
-                    now.mono,
-                );
+                seat.write_video(track, &packetize(&unit), unit.key, unit.ticks, captured(at), now.mono);
             }
             ToLink::Audio(packet, at) => seat.write_audio(&packet, captured(at), now.mono),
         }
@@ -301,9 +278,9 @@ impl Site {
         let stats = self.last_stats + SECOND;
         match &self.state {
             State::Idle { again_at } => stats.min(*again_at),
-            State::Trying { seat, .. } | State::Up { seat, .. } => stats
-                .min(seat.poll_timeout())
-                .min(self.give_up_at(&self.state)),
+            State::Trying { seat, .. } | State::Up { seat, .. } => {
+                stats.min(seat.poll_timeout()).min(self.give_up_at(&self.state))
+            }
         }
     }
 
@@ -311,14 +288,10 @@ impl Site {
     fn give_up_at(&self, state: &State) -> Instant {
         match state {
             State::Idle { again_at } => *again_at,
-            State::Trying {
-                begun,
-                path_at: None,
-                ..
-            } => *begun + ATTEMPT,
-            State::Trying {
-                path_at: Some(at), ..
-            } => *at + (HANDSHAKE * 2_u32.pow(self.failures.min(4))).min(LONGEST_HANDSHAKE),
+            State::Trying { begun, path_at: None, .. } => *begun + ATTEMPT,
+            State::Trying { path_at: Some(at), .. } => {
+                *at + (HANDSHAKE * 2_u32.pow(self.failures.min(4))).min(LONGEST_HANDSHAKE)
+            }
             State::Up { seat, begun } => seat.heard().unwrap_or(*begun) + SILENCE,
         }
     }
@@ -338,11 +311,7 @@ impl Site {
                 (self.events)(BoxEvent::Up);
                 State::Up { seat, begun }
             }
-            State::Trying {
-                seat,
-                begun,
-                path_at,
-            } if give_up || !seat.is_alive() => {
+            State::Trying { seat, begun, path_at } if give_up || !seat.is_alive() => {
                 self.failures += u32::from(path_at.is_some());
                 self.end(&seat, begun, now)
             }
@@ -365,39 +334,27 @@ impl Site {
     fn end(&mut self, seat: &Seat, begun: Instant, now: Now) -> State {
         self.volume.up += seat.volume.up;
         self.volume.down += seat.volume.down;
-        State::Idle {
-            again_at: now.mono.max(begun + APART + jitter()),
-        }
+        State::Idle { again_at: now.mono.max(begun + APART + jitter()) }
     }
 
     /// A new session, on the socket of before.
     fn begin(&mut self, now: Now) -> State {
         match self.try_begin(now) {
-            Ok(seat) => State::Trying {
-                seat: Box::new(seat),
-                begun: now.mono,
-                path_at: None,
-            },
+            Ok(seat) => State::Trying { seat: Box::new(seat), begun: now.mono, path_at: None },
             Err(error) => {
                 tracing::debug!(%error, "no media session for now");
-                State::Idle {
-                    again_at: now.mono + APART + jitter(),
-                }
+                State::Idle { again_at: now.mono + APART + jitter() }
             }
         }
     }
 
     fn try_begin(&mut self, now: Now) -> Result<Seat, LinkError> {
-        let resolved = self
-            .media
-            .iter()
-            .flat_map(|name| name.to_socket_addrs().into_iter().flatten());
+        let resolved = self.media.iter().flat_map(|name| name.to_socket_addrs().into_iter().flatten());
         self.remotes = resolved.collect();
-        let first = *self.remotes.first().ok_or_else(|| {
-            LinkError::Socket(std::io::Error::other(
-                "no address of the centre can be resolved",
-            ))
-        })?;
+        let first = *self
+            .remotes
+            .first()
+            .ok_or_else(|| LinkError::Socket(std::io::Error::other("no address of the centre can be resolved")))?;
         let socket = match self.socket.take() {
             Some(socket) => socket,
             None => bind(self.local, first).map_err(LinkError::Socket)?,
@@ -409,18 +366,9 @@ impl Site {
         let source = source.map_err(LinkError::Socket)?;
         self.source = Some(source);
         let local = SocketAddr::new(source, port);
-        self.remotes
-            .retain(|remote| remote.is_ipv4() == local.is_ipv4());
-        let rtc = plan::build(
-            End::Box,
-            &self.identity,
-            &self.parties,
-            local,
-            &self.remotes,
-            now.mono,
-        )?;
-        let mut seat =
-            Seat::new(rtc, local, self.origin, Streams::of_box(), now.mono).with_beats(now.mono);
+        self.remotes.retain(|remote| remote.is_ipv4() == local.is_ipv4());
+        let rtc = plan::build(End::Box, &self.identity, &self.parties, local, &self.remotes, now.mono)?;
+        let mut seat = Seat::new(rtc, local, self.origin, Streams::of_box(), now.mono).with_beats(now.mono);
         seat.advance(now, &mut self.out, &mut self.scratch);
         Ok(seat)
     }
@@ -433,10 +381,7 @@ impl Site {
         let (mut rtt, mut counts) = (None, (0, 0));
         if let Some(seat) = self.state.seat() {
             let own = std::mem::take(&mut seat.volume);
-            volume = Volume {
-                up: volume.up + own.up,
-                down: volume.down + own.down,
-            };
+            volume = Volume { up: volume.up + own.up, down: volume.down + own.down };
             (rtt, counts) = (seat.rtt(), seat.take_counts());
         }
         (self.events)(BoxEvent::Stats(volume.report(span, up, rtt, counts)));
@@ -445,22 +390,14 @@ impl Site {
 
 fn bind(local: SocketAddr, towards: SocketAddr) -> std::io::Result<UdpSocket> {
     let any = local.ip().is_unspecified() && local.is_ipv4() != towards.is_ipv4();
-    let local = if any {
-        SocketAddr::new(unspecified(towards), local.port())
-    } else {
-        local
-    };
+    let local = if any { SocketAddr::new(unspecified(towards), local.port()) } else { local };
     let socket = UdpSocket::bind(local)?;
     widen(&socket)?;
     Ok(socket)
 }
 
 fn unspecified(like: SocketAddr) -> IpAddr {
-    if like.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    }
+    if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
 /// The address that datagrams towards `remote` leave from: ICE wants to know.

@@ -24,9 +24,7 @@ pub(crate) fn is_stun(datagram: &[u8]) -> bool {
 
 /// The user name that a binding request was made for: ours, and the other's.
 pub(crate) fn request_users(datagram: &[u8]) -> Option<(String, String)> {
-    let message = StunMessage::parse(datagram)
-        .ok()
-        .filter(StunMessage::is_binding_request)?;
+    let message = StunMessage::parse(datagram).ok().filter(StunMessage::is_binding_request)?;
     message.username()?;
     let (own, other) = message.split_username()?;
     Some((own.to_owned(), other.to_owned()))

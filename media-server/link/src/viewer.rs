@@ -39,45 +39,24 @@ pub(crate) struct Home<'a> {
 }
 
 /// Answers an offer.
-pub(crate) fn answer(
-    direction: Direction,
-    offer: &str,
-    home: &Home<'_>,
-    now: Instant,
-) -> Result<Answered, LinkError> {
+pub(crate) fn answer(direction: Direction, offer: &str, home: &Home<'_>, now: Instant) -> Result<Answered, LinkError> {
     let ice = fresh_ice();
-    let parsed =
-        SdpOffer::from_sdp_string(offer).map_err(|source| LinkError::Offer(source.to_string()))?;
+    let parsed = SdpOffer::from_sdp_string(offer).map_err(|source| LinkError::Offer(source.to_string()))?;
     let mut rtc = config(direction, offer, home.identity, &ice).build(now);
     for address in home.addresses {
         rtc.add_local_candidate(host(*address)?);
     }
-    let answer = rtc
-        .sdp_api()
-        .accept_offer(parsed)
-        .map_err(|source| LinkError::Offer(source.to_string()))?;
+    let answer = rtc.sdp_api().accept_offer(parsed).map_err(|source| LinkError::Offer(source.to_string()))?;
     let streams = match direction {
         Direction::Watch => watching(&mut rtc, offer)?,
         Direction::Contribute => contributing(&rtc, offer)?,
     };
-    let local = *home
-        .addresses
-        .first()
-        .ok_or_else(|| LinkError::Offer("this server has no address".to_owned()))?;
+    let local = *home.addresses.first().ok_or_else(|| LinkError::Offer("this server has no address".to_owned()))?;
     let seat = Seat::new(rtc, local, home.origin, streams, now).without_stun();
-    Ok(Answered {
-        answer: answer.to_sdp_string(),
-        ice,
-        seat,
-    })
+    Ok(Answered { answer: answer.to_sdp_string(), ice, seat })
 }
 
-fn config(
-    direction: Direction,
-    offer: &str,
-    identity: &Identity,
-    ice: &IceCredentials,
-) -> RtcConfig {
+fn config(direction: Direction, offer: &str, identity: &Identity, ice: &IceCredentials) -> RtcConfig {
     let mut extensions = ExtensionMap::empty();
     extensions.set(1, Extension::AudioLevel);
     extensions.set(3, Extension::TransportSequenceNumber);
@@ -94,16 +73,10 @@ fn config(
 }
 
 fn watching(rtc: &mut Rtc, offer: &str) -> Result<Streams, LinkError> {
-    let video = mid_of(offer, "video")
-        .ok_or_else(|| LinkError::Offer("it asks for no video".to_owned()))?;
-    let pt = program_type(rtc, video).ok_or_else(|| {
-        LinkError::Offer("it takes no H.264 with packetization-mode=1".to_owned())
-    })?;
-    let ssrc_of = |rtc: &mut Rtc, mid| {
-        rtc.direct_api()
-            .stream_tx_by_mid(mid, None)
-            .map(|s| s.ssrc())
-    };
+    let video = mid_of(offer, "video").ok_or_else(|| LinkError::Offer("it asks for no video".to_owned()))?;
+    let pt = program_type(rtc, video)
+        .ok_or_else(|| LinkError::Offer("it takes no H.264 with packetization-mode=1".to_owned()))?;
+    let ssrc_of = |rtc: &mut Rtc, mid| rtc.direct_api().stream_tx_by_mid(mid, None).map(|s| s.ssrc());
     let no_stream = || LinkError::Offer("it does not receive video".to_owned());
     let ssrc = ssrc_of(rtc, video).ok_or_else(no_stream)?;
     let mut streams = Streams::default().send_video(Track::Program, ssrc, pt);
@@ -117,23 +90,13 @@ fn watching(rtc: &mut Rtc, offer: &str) -> Result<Streams, LinkError> {
 }
 
 fn contributing(rtc: &Rtc, offer: &str) -> Result<Streams, LinkError> {
-    let video = mid_of(offer, "video")
-        .map(|mid| types(rtc, mid, |codec| codec == Codec::H264))
-        .unwrap_or_default();
+    let video = mid_of(offer, "video").map(|mid| types(rtc, mid, |codec| codec == Codec::H264)).unwrap_or_default();
     if video.is_empty() {
         return Err(LinkError::Offer("it offers no H.264 video".to_owned()));
     }
-    let audio = mid_of(offer, "audio")
-        .map(|mid| types(rtc, mid, |codec| codec == Codec::Opus))
-        .unwrap_or_default();
-    let streams = Streams::default()
-        .receive_video(Track::Main, Known::Types(video))
-        .foreign();
-    Ok(if audio.is_empty() {
-        streams
-    } else {
-        streams.receive_audio(Known::Types(audio))
-    })
+    let audio = mid_of(offer, "audio").map(|mid| types(rtc, mid, |codec| codec == Codec::Opus)).unwrap_or_default();
+    let streams = Streams::default().receive_video(Track::Main, Known::Types(video)).foreign();
+    Ok(if audio.is_empty() { streams } else { streams.receive_audio(Known::Types(audio)) })
 }
 
 /// The first media section of a kind: its MID (RFC 8843 §7.2).
@@ -151,15 +114,8 @@ fn mid_of(offer: &str, kind: &str) -> Option<Mid> {
 
 /// Negotiated payload types of a section, in the offer's order.
 fn types(rtc: &Rtc, mid: Mid, wanted: impl Fn(Codec) -> bool) -> Vec<Pt> {
-    let agreed = rtc
-        .media(mid)
-        .map(|media| media.remote_pts().to_vec())
-        .unwrap_or_default();
-    let is_wanted = |pt: &Pt| {
-        rtc.codec_config()
-            .find(|p| p.pt() == *pt)
-            .is_some_and(|p| wanted(p.spec().codec))
-    };
+    let agreed = rtc.media(mid).map(|media| media.remote_pts().to_vec()).unwrap_or_default();
+    let is_wanted = |pt: &Pt| rtc.codec_config().find(|p| p.pt() == *pt).is_some_and(|p| wanted(p.spec().codec));
     agreed.into_iter().filter(is_wanted).collect()
 }
 
@@ -171,19 +127,13 @@ fn program_type(rtc: &Rtc, mid: Mid) -> Option<Pt> {
     let rank = |pt: &Pt| {
         let params = rtc.codec_config().find(|p| p.pt() == *pt)?;
         let format = params.spec().format;
-        (format.packetization_mode == Some(1)).then(|| {
-            match format.profile_level_id.map(|id| id >> 8) {
-                Some(0x4D00) => 0,
-                Some(0x42E0) => 1,
-                _ => 2,
-            }
+        (format.packetization_mode == Some(1)).then(|| match format.profile_level_id.map(|id| id >> 8) {
+            Some(0x4D00) => 0,
+            Some(0x42E0) => 1,
+            _ => 2,
         })
     };
-    candidates
-        .into_iter()
-        .filter_map(|pt| Some((rank(&pt)?, pt)))
-        .min_by_key(|(rank, _)| *rank)
-        .map(|(_, pt)| pt)
+    candidates.into_iter().filter_map(|pt| Some((rank(&pt)?, pt))).min_by_key(|(rank, _)| *rank).map(|(_, pt)| pt)
 }
 
 #[cfg(test)]
@@ -193,32 +143,16 @@ mod tests {
     const CHROMIUM: &str = include_str!("../tests/data/chromium-156-recvonly.sdp");
 
     fn home(identity: &Identity, addresses: &[SocketAddr]) -> Result<String, LinkError> {
-        let home = Home {
-            identity,
-            addresses,
-            origin: Origin::from_ms(0),
-        };
+        let home = Home { identity, addresses, origin: Origin::from_ms(0) };
         answer(Direction::Watch, CHROMIUM, &home, Instant::now()).map(|answered| answered.answer)
     }
 
     #[test]
     fn chromium_is_answered_with_our_address_and_without_other_codecs() {
         let identity = Identity::generate();
-        let sdp = home(
-            &identity,
-            &[
-                "127.0.0.1:4000".parse().unwrap(),
-                "10.0.0.1:4000".parse().unwrap(),
-            ],
-        )
-        .unwrap();
-        for line in [
-            "a=ice-lite",
-            "a=setup:passive",
-            "a=sendonly",
-            "127.0.0.1 4000 typ host",
-            "10.0.0.1 4000 typ host",
-        ] {
+        let sdp = home(&identity, &["127.0.0.1:4000".parse().unwrap(), "10.0.0.1:4000".parse().unwrap()]).unwrap();
+        for line in ["a=ice-lite", "a=setup:passive", "a=sendonly", "127.0.0.1 4000 typ host", "10.0.0.1 4000 typ host"]
+        {
             assert!(sdp.contains(line), "{line} in\n{sdp}");
         }
         assert!(sdp.contains(&identity.fingerprint()));
@@ -230,9 +164,7 @@ mod tests {
         let identity = Identity::generate();
         let ice = fresh_ice();
         let mut rtc = config(Direction::Watch, CHROMIUM, &identity, &ice).build(Instant::now());
-        rtc.sdp_api()
-            .accept_offer(SdpOffer::from_sdp_string(CHROMIUM).unwrap())
-            .unwrap();
+        rtc.sdp_api().accept_offer(SdpOffer::from_sdp_string(CHROMIUM).unwrap()).unwrap();
         let mid = mid_of(CHROMIUM, "video").unwrap();
         assert_eq!(program_type(&rtc, mid), Some(Pt::from(116)));
         assert_eq!(mid_of(CHROMIUM, "audio"), Some(Mid::from("1")));
@@ -242,28 +174,12 @@ mod tests {
     fn an_offer_that_cannot_be_served_is_refused_with_a_reason() {
         let identity = Identity::generate();
         let addresses = ["127.0.0.1:4000".parse().unwrap()];
-        let home = Home {
-            identity: &identity,
-            addresses: &addresses,
-            origin: Origin::from_ms(0),
-        };
-        let without = CHROMIUM
-            .replace("H264", "H263")
-            .replace("packetization-mode=1", "packetization-mode=0");
-        for offer in [
-            without.as_str(),
-            "",
-            "v=0",
-            "garbage\r\n\0",
-            &CHROMIUM[..900],
-        ] {
+        let home = Home { identity: &identity, addresses: &addresses, origin: Origin::from_ms(0) };
+        let without = CHROMIUM.replace("H264", "H263").replace("packetization-mode=1", "packetization-mode=0");
+        for offer in [without.as_str(), "", "v=0", "garbage\r\n\0", &CHROMIUM[..900]] {
             for direction in [Direction::Watch, Direction::Contribute] {
                 let refused = answer(direction, offer, &home, Instant::now());
-                assert!(
-                    matches!(refused, Err(LinkError::Offer(_))),
-                    "{direction:?} {}",
-                    offer.len()
-                );
+                assert!(matches!(refused, Err(LinkError::Offer(_))), "{direction:?} {}", offer.len());
             }
         }
     }

@@ -41,24 +41,11 @@ struct Browser(Child, PathBuf);
 
 impl Browser {
     fn open(url: &str, name: &str) -> Self {
-        let profile =
-            std::env::temp_dir().join(format!("bridgepoint-{name}-{}", std::process::id()));
+        let profile = std::env::temp_dir().join(format!("bridgepoint-{name}-{}", std::process::id()));
         let child = Command::new("chromium")
-            .args([
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--no-first-run",
-                "--mute-audio",
-            ])
-            .args([
-                "--use-fake-device-for-media-stream",
-                "--use-fake-ui-for-media-stream",
-            ])
-            .args([
-                "--autoplay-policy=no-user-gesture-required",
-                "--remote-debugging-port=0",
-            ])
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--mute-audio"])
+            .args(["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"])
+            .args(["--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0"])
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg(url)
             .stdin(Stdio::null())
@@ -79,10 +66,7 @@ impl Drop for Browser {
 }
 
 /// Serves `page`, answers offers by `answer`, and hands on the reports.
-fn serve(
-    page: &'static str,
-    answer: impl Fn(&str) -> String + Send + 'static,
-) -> (String, Receiver<String>) {
+fn serve(page: &'static str, answer: impl Fn(&str) -> String + Send + 'static) -> (String, Receiver<String>) {
     let listener = TcpListener::bind(anywhere()).unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let (reports, received) = channel();
@@ -134,37 +118,9 @@ fn request(stream: &TcpStream) -> Option<(String, String)> {
 /// Two seconds of 640×360 at 25 fps, Main profile, a key frame a second.
 fn pictures() -> Vec<AccessUnit> {
     let encoded = Command::new("ffmpeg")
-        .args([
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=640x360:rate=25",
-            "-t",
-            "2",
-            "-pix_fmt",
-            "yuv420p",
-        ])
-        .args([
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-profile:v",
-            "main",
-            "-g",
-            "25",
-            "-bf",
-            "0",
-        ])
-        .args([
-            "-x264-params",
-            "aud=1:repeat-headers=1:scenecut=0:slices=1:cabac=1",
-            "-f",
-            "h264",
-            "-",
-        ])
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25", "-t", "2", "-pix_fmt", "yuv420p"])
+        .args(["-c:v", "libx264", "-preset", "ultrafast", "-profile:v", "main", "-g", "25", "-bf", "0"])
+        .args(["-x264-params", "aud=1:repeat-headers=1:scenecut=0:slices=1:cabac=1", "-f", "h264", "-"])
         .output()
         .expect("ffmpeg is installed (cargo xtask setup)");
     let whole = AccessUnit::from_annex_b(0, &encoded.stdout).unwrap();
@@ -175,10 +131,7 @@ fn pictures() -> Vec<AccessUnit> {
         }
         units.last_mut().unwrap().push(nal);
     }
-    units
-        .into_iter()
-        .map(|nals| AccessUnit::from_nals(0, nals).unwrap())
-        .collect()
+    units.into_iter().map(|nals| AccessUnit::from_nals(0, nals).unwrap()).collect()
 }
 
 fn play(
@@ -192,22 +145,12 @@ fn play(
     let base = now_ms() - origin;
     let mut n = 0_u64;
     while begin.elapsed() < limit && !done() {
-        let unit = AccessUnit {
-            ticks: base * 90 + n * 3_600,
-            ..pictures[n as usize % pictures.len()].clone()
-        };
+        let unit = AccessUnit { ticks: base * 90 + n * 3_600, ..pictures[n as usize % pictures.len()].clone() };
         link.send_program(unit);
         for half in 0..2 {
             // Silence in 20 ms (RFC 6716: CELT, full band, one frame).
             let data = vec![0xF8, 0xFF, 0xFE].into();
-            link.send_audio(
-                OpusPacket {
-                    ticks: base * 48 + (n * 2 + half) * 960,
-                    data,
-                    level: 127,
-                },
-                &[],
-            );
+            link.send_audio(OpusPacket { ticks: base * 48 + (n * 2 + half) * 960, data, level: 127 }, &[]);
         }
         n += 1;
         let due = begin + Duration::from_millis(40) * n as u32;
@@ -217,15 +160,8 @@ fn play(
 }
 
 fn number(report: &str, key: &str) -> u64 {
-    let after = report
-        .split_once(&format!("\"{key}\":"))
-        .map_or("", |(_, after)| after);
-    after
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect::<String>()
-        .parse()
-        .unwrap_or(0)
+    let after = report.split_once(&format!("\"{key}\":")).map_or("", |(_, after)| after);
+    after.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
 }
 
 #[test]
@@ -239,27 +175,16 @@ fn chromium_decodes_the_program() {
     assert_eq!(pictures.len(), 50);
     let _browser = Browser::open(&url, "whep");
     let mut last = String::new();
-    let seen = play(
-        &centre.link,
-        origin,
-        &pictures,
-        Duration::from_secs(40),
-        || {
-            for report in reports.try_iter() {
-                assert!(!report.starts_with("failed"), "{report}");
-                last = report;
-            }
-            number(&last, "frames") >= 75
-                && number(&last, "audioPackets") >= 100
-                && number(&last, "width") == 640
-        },
-    );
+    let seen = play(&centre.link, origin, &pictures, Duration::from_secs(40), || {
+        for report in reports.try_iter() {
+            assert!(!report.starts_with("failed"), "{report}");
+            last = report;
+        }
+        number(&last, "frames") >= 75 && number(&last, "audioPackets") >= 100 && number(&last, "width") == 640
+    });
     println!("{last}");
     assert!(seen, "{last}");
-    let wanted = centre
-        .events
-        .try_iter()
-        .any(|(_, event)| matches!(event, CentreEvent::KeyWanted));
+    let wanted = centre.events.try_iter().any(|(_, event)| matches!(event, CentreEvent::KeyWanted));
     assert!(wanted, "a viewer that joins asks for a key frame");
     centre.link.whep_end(1);
 }
@@ -280,22 +205,12 @@ fn chromium_is_a_site() {
             assert!(!report.starts_with("failed"), "{report}");
             last = report;
         }
-        assert!(
-            Instant::now() < end,
-            "{last}: {} pictures, {} blocks",
-            units.len(),
-            blocks.len()
-        );
+        assert!(Instant::now() < end, "{last}: {} pictures, {} blocks", units.len(), blocks.len());
         let Ok((_, event)) = centre.events.recv_timeout(Duration::from_millis(100)) else {
             continue;
         };
         match event {
-            CentreEvent::Video {
-                site,
-                encoding,
-                unit,
-                ..
-            } => {
+            CentreEvent::Video { site, encoding, unit, .. } => {
                 assert_eq!((site, encoding), (code(7), Encoding::Main));
                 units.push(unit);
             }
@@ -305,17 +220,9 @@ fn chromium_is_a_site() {
     }
     assert!(units.iter().any(|unit| unit.key));
     assert!(units.windows(2).all(|pair| pair[0].ticks < pair[1].ticks));
-    assert!(
-        blocks
-            .windows(2)
-            .all(|pair| pair[1].ticks - pair[0].ticks == 960)
-    );
+    assert!(blocks.windows(2).all(|pair| pair[1].ticks - pair[0].ticks == 960));
     let now = now_ms() - origin;
     let age = now as i64 - (units.last().unwrap().ticks / 90) as i64;
-    println!(
-        "{} pictures, {} blocks, the newest {age} ms old",
-        units.len(),
-        blocks.len()
-    );
+    println!("{} pictures, {} blocks, the newest {age} ms old", units.len(), blocks.len());
     assert!((-50..1_500).contains(&age), "{age}");
 }

@@ -20,14 +20,10 @@ fn four_sites_and_the_centre_exchange_everything_bit_for_bit() {
         pairing.admit(&centre.link);
     }
     let begin = Instant::now();
-    let sites: Vec<_> = pairings
-        .iter()
-        .map(|p| p.start(anywhere(), &p.join(centre.address, &identity, origin)))
-        .collect();
+    let sites: Vec<_> =
+        pairings.iter().map(|p| p.start(anywhere(), &p.join(centre.address, &identity, origin))).collect();
     for site in &sites {
-        let up = wait(&site.events, Duration::from_secs(5), |at, e| {
-            matches!(e, BoxEvent::Up).then_some(at)
-        });
+        let up = wait(&site.events, Duration::from_secs(5), |at, e| matches!(e, BoxEvent::Up).then_some(at));
         println!("{}: up after {:?}", site.code, up - begin);
         // Alone it takes 20 to 60 ms; four of them beside other tests share two cores.
         assert!(up - begin < Duration::from_secs(1), "{:?}", up - begin);
@@ -41,25 +37,14 @@ fn four_sites_and_the_centre_exchange_everything_bit_for_bit() {
     });
     // Of this process, so of tests beside this one as well.
     let seconds = FRAMES as f64 / 25.0;
-    println!(
-        "CPU s/s: centre {:.4} per site",
-        cpu_of("link-centre") / seconds / 4.0
-    );
+    println!("CPU s/s: centre {:.4} per site", cpu_of("link-centre") / seconds / 4.0);
     std::thread::sleep(Duration::from_millis(200));
     let (mut video, mut audio) = (HashMap::new(), HashMap::new());
     for (_, event) in centre.events.try_iter() {
         match event {
-            CentreEvent::Video {
-                site,
-                encoding,
-                unit,
-                after_loss,
-            } => {
+            CentreEvent::Video { site, encoding, unit, after_loss } => {
                 assert!(!after_loss);
-                video
-                    .entry((site, encoding))
-                    .or_insert_with(Vec::new)
-                    .push(unit);
+                video.entry((site, encoding)).or_insert_with(Vec::new).push(unit);
             }
             CentreEvent::Audio { site, packet } => {
                 audio.entry(site).or_insert_with(Vec::new).push(packet);
@@ -71,25 +56,14 @@ fn four_sites_and_the_centre_exchange_everything_bit_for_bit() {
     for salt in 0..4_u8 {
         let site = code(usize::from(salt));
         for (encoding, salt) in [(Encoding::Main, salt), (Encoding::Thumb, salt + 100)] {
-            let sent: Vec<_> = (0..FRAMES)
-                .map(|n| unit(salt, n, base * 90 + n * 3_600))
-                .collect();
-            assert!(
-                video[&(site.clone(), encoding)] == sent,
-                "{site} {encoding:?}"
-            );
+            let sent: Vec<_> = (0..FRAMES).map(|n| unit(salt, n, base * 90 + n * 3_600)).collect();
+            assert!(video[&(site.clone(), encoding)] == sent, "{site} {encoding:?}");
         }
-        let sent: Vec<_> = (0..FRAMES * 2)
-            .map(|n| sound(salt, n, base * 48 + n * 960))
-            .collect();
+        let sent: Vec<_> = (0..FRAMES * 2).map(|n| sound(salt, n, base * 48 + n * 960)).collect();
         assert_eq!(audio[&site], sent);
     }
-    let sent: Vec<_> = (0..FRAMES)
-        .map(|n| unit(50, n, base * 90 + n * 3_600))
-        .collect();
-    let heard: Vec<_> = (0..FRAMES * 2)
-        .map(|n| sound(50, n, base * 48 + n * 960))
-        .collect();
+    let sent: Vec<_> = (0..FRAMES).map(|n| unit(50, n, base * 90 + n * 3_600)).collect();
+    let heard: Vec<_> = (0..FRAMES * 2).map(|n| sound(50, n, base * 48 + n * 960)).collect();
     for site in sites {
         let (mut program, mut sounds) = (Vec::new(), Vec::new());
         for (_, event) in site.events.try_iter() {
@@ -116,9 +90,7 @@ fn one_site_connects_within_300_ms() {
             pairing.admit(&centre.link);
             let begin = Instant::now();
             let site = pairing.start(anywhere(), &pairing.join(centre.address, &identity, origin));
-            let up = wait(&site.events, Duration::from_secs(5), |at, e| {
-                matches!(e, BoxEvent::Up).then_some(at)
-            });
+            let up = wait(&site.events, Duration::from_secs(5), |at, e| matches!(e, BoxEvent::Up).then_some(at));
             up - begin
         })
         .collect();
@@ -141,18 +113,14 @@ fn a_speaker_hears_its_own_mix_and_everybody_else_the_shared_one() {
         })
         .collect();
     for site in &sites {
-        wait(&site.events, Duration::from_secs(5), |_, e| {
-            matches!(e, BoxEvent::Up).then_some(())
-        });
+        wait(&site.events, Duration::from_secs(5), |_, e| matches!(e, BoxEvent::Up).then_some(()));
     }
     let base = (now_ms() - origin) * 48;
     for n in 0..30_u64 {
         let ticks = base + n * 960;
         // The speaker changes from site 0 to site 1 in the middle.
         let speaker = code((n / 15) as usize);
-        centre
-            .link
-            .send_audio(sound(1, n, ticks), std::slice::from_ref(&speaker));
+        centre.link.send_audio(sound(1, n, ticks), std::slice::from_ref(&speaker));
         centre.link.send_audio_to(&speaker, sound(2, n, ticks));
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -166,9 +134,7 @@ fn a_speaker_hears_its_own_mix_and_everybody_else_the_shared_one() {
             (heard.len() == 30).then_some(())
         });
         let own = |n: u64| (n / 15) as usize == index;
-        let expected: Vec<_> = (0..30)
-            .map(|n| sound(if own(n) { 2 } else { 1 }, n, base + n * 960))
-            .collect();
+        let expected: Vec<_> = (0..30).map(|n| sound(if own(n) { 2 } else { 1 }, n, base + n * 960)).collect();
         assert_eq!(heard, expected, "site {index}");
     }
 }

@@ -18,9 +18,7 @@ fn five_percent_loss_is_repaired_both_ways() {
     pairing.admit(&centre.link);
     let relay = Relay::with_loss(centre.address, anywhere(), 5, seed);
     let site = pairing.start(anywhere(), &pairing.join(relay.address, &identity, origin));
-    wait(&site.events, Duration::from_secs(10), |_, e| {
-        matches!(e, BoxEvent::Up).then_some(())
-    });
+    wait(&site.events, Duration::from_secs(10), |_, e| matches!(e, BoxEvent::Up).then_some(()));
     let base = now_ms() - origin;
     let frames = 125;
     paced(frames, |n| {
@@ -31,16 +29,9 @@ fn five_percent_loss_is_repaired_both_ways() {
     let (mut main, mut voice, mut last) = (0, 0, 0);
     for (_, event) in centre.events.try_iter() {
         match event {
-            CentreEvent::Video {
-                encoding: Encoding::Main,
-                unit: got,
-                ..
-            } => {
+            CentreEvent::Video { encoding: Encoding::Main, unit: got, .. } => {
                 let n = (got.ticks - base * 90) / 3_600;
-                assert!(
-                    got == unit(1, n, got.ticks),
-                    "picture {n} is not what was sent"
-                );
+                assert!(got == unit(1, n, got.ticks), "picture {n} is not what was sent");
                 assert!(got.ticks > last);
                 last = got.ticks;
                 main += 1;
@@ -65,15 +56,9 @@ fn five_percent_loss_is_repaired_both_ways() {
             _ => {}
         }
     }
-    println!(
-        "of {frames} pictures: main {main}, program {program}; of {} blocks: {voice}, {heard}",
-        frames * 2
-    );
+    println!("of {frames} pictures: main {main}, program {program}; of {} blocks: {voice}, {heard}", frames * 2);
     // Without repair 5 % of packets are a fifth of all pictures; a packet lost three times in 150 ms is 1 in 8,000.
     // The first key frame can be among the lost, and a second of pictures waits for the next.
     assert!(main > frames - 30 && program > frames - 30, "seed {seed}");
-    assert!(
-        voice >= frames * 2 - 5 && heard >= frames * 2 - 5,
-        "seed {seed}"
-    );
+    assert!(voice >= frames * 2 - 5 && heard >= frames * 2 - 5, "seed {seed}");
 }

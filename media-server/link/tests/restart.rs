@@ -35,9 +35,7 @@ fn program_beside<R>(link: &CentreLink, origin: u64, with: impl FnOnce() -> R) -
 }
 
 fn first_program(site: &Site) -> Instant {
-    wait(&site.events, Duration::from_secs(8), |at, e| {
-        matches!(e, BoxEvent::Program(_)).then_some(at)
-    })
+    wait(&site.events, Duration::from_secs(8), |at, e| matches!(e, BoxEvent::Program(_)).then_some(at))
 }
 
 fn first_main(site: &Site, centre: &Centre, base: u64) -> Instant {
@@ -85,10 +83,7 @@ fn a_new_box_against_the_old_centre_from_a_new_address() {
         }
     });
     println!("new box, new address: (program, contribution) {times:?}");
-    let late = times
-        .iter()
-        .filter(|(program, main)| (*program).max(*main) > Duration::from_millis(500))
-        .count();
+    let late = times.iter().filter(|(program, main)| (*program).max(*main) > Duration::from_millis(500)).count();
     assert!(late <= 1, "{times:?}");
 }
 
@@ -119,10 +114,7 @@ fn a_new_box_against_the_old_centre_from_the_same_address() {
         }
     });
     println!("new box, same address: (program, contribution) {times:?}");
-    let late = times
-        .iter()
-        .filter(|(program, main)| (*program).max(*main) > Duration::from_millis(500))
-        .count();
+    let late = times.iter().filter(|(program, main)| (*program).max(*main) > Duration::from_millis(500)).count();
     assert!(late <= 1, "{times:?}");
 }
 
@@ -142,21 +134,14 @@ fn a_new_centre_against_the_old_box() {
     drop(first);
     let second = centre(address, &identity, origin);
     pairing.admit(&second.link);
-    wait(&site.events, Duration::from_secs(3), |_, e| {
-        matches!(e, BoxEvent::Down).then_some(())
-    });
+    wait(&site.events, Duration::from_secs(3), |_, e| matches!(e, BoxEvent::Down).then_some(()));
     for _ in site.events.try_iter() {}
     let begin = Instant::now();
     relay.cut(false);
     let (program, main) = program_beside(&second.link, origin, || {
-        (
-            first_program(&site) - begin,
-            first_main(&site, &second, now_ms() - origin) - begin,
-        )
+        (first_program(&site) - begin, first_main(&site, &second, now_ms() - origin) - begin)
     });
-    println!(
-        "new centre, old box: program after {program:?}, contribution after {main:?} of being there again"
-    );
+    println!("new centre, old box: program after {program:?}, contribution after {main:?} of being there again");
     // The box tries all the time, a second at most between two sessions; each asks again every 400 ms at most.
     assert!(program < Duration::from_secs(1), "{program:?}");
     assert!(main < Duration::from_millis(1_200), "{main:?}");

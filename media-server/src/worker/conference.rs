@@ -2,8 +2,8 @@
 
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, anyhow};
@@ -70,8 +70,12 @@ impl Conference {
         let running = CentreLink::start(socket, identity, opening.origin_ms, move |event| paths.handle(event))?;
         link.fill(running.clone());
 
-        let outlets =
-            Outlets { link: running.clone(), recorder: Arc::clone(&recorder), picture: Arc::clone(&program), line: line.clone() };
+        let outlets = Outlets {
+            link: running.clone(),
+            recorder: Arc::clone(&recorder),
+            picture: Arc::clone(&program),
+            line: line.clone(),
+        };
         let config = MixerConfig {
             fonts,
             lang: Lang::Vi,
@@ -84,7 +88,8 @@ impl Conference {
             mixing.run(&from_all);
         })?;
 
-        let mut conference = Self { clock, recorder, link: running, slot: link, inputs, ticking, program, sites: Vec::new(), line };
+        let mut conference =
+            Self { clock, recorder, link: running, slot: link, inputs, ticking, program, sites: Vec::new(), line };
         for site in opening.sites {
             conference.let_in(site);
         }

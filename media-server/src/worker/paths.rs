@@ -1,9 +1,9 @@
 //! Where a site's media go: to its file, to its tile's decoder, to the mix. Runs on the link's thread: never blocks.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::Sender;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use bridgepoint_link::{CentreEvent, CentreStats, Encoding, raise_priority};
@@ -65,7 +65,9 @@ impl Paths {
         match event {
             CentreEvent::SiteUp(site) => self.handle_presence(site, true),
             CentreEvent::SiteDown(site) => self.handle_presence(site, false),
-            CentreEvent::Video { site, encoding, unit, after_loss } => self.handle_video(site, encoding, unit, after_loss),
+            CentreEvent::Video { site, encoding, unit, after_loss } => {
+                self.handle_video(site, encoding, unit, after_loss)
+            }
             CentreEvent::Audio { site, packet } => {
                 self.ends.recorder.audio(&Stream::Site(site.clone()), packet.clone());
                 let arrived = self.ends.clock.now();

@@ -46,7 +46,9 @@ impl Clip {
         }
         if !thumb.exists() {
             let scale = format!("scale={width}:{height}:force_original_aspect_ratio=decrease:force_divisible_by=2");
-            let x264 = ["-an", "-vf", &scale, "-c:v", "libx264", "-preset", "veryfast", "-b:v", "500k", "-g", "50", "-bf", "0"];
+            let x264 = [
+                "-an", "-vf", &scale, "-c:v", "libx264", "-preset", "veryfast", "-b:v", "500k", "-g", "50", "-bf", "0",
+            ];
             ffmpeg(source, &[&x264[..], &["-bsf:v", "h264_metadata=aud=insert", "-f", "h264"]].concat(), &thumb)?;
         }
         if !sound.exists() {
@@ -74,7 +76,8 @@ fn make(source: &Path, n: usize) -> anyhow::Result<()> {
     let tone = 400 + 90 * n;
     let beep = format!("aevalsrc='0.3*sin(2*PI*{tone}*t)*lt(mod(t\\,1)\\,0.08)':s=48000:d={SECONDS}");
     let inputs = ["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &beep];
-    let x264 = ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-b:v", "1500k", "-g", "50", "-bf", "0"];
+    let x264 =
+        ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-b:v", "1500k", "-g", "50", "-bf", "0"];
     run(&[&inputs[..], &x264, &["-c:a", "pcm_s16le"]].concat(), source)
 }
 
@@ -110,7 +113,8 @@ fn run(options: &[&str], target: &Path) -> anyhow::Result<()> {
 /// Splits a byte stream that has an access unit delimiter before each picture.
 fn access_units(stream: &[u8]) -> Vec<AccessUnit> {
     const DELIMITER: [u8; 4] = [0, 0, 1, 9];
-    let mut starts: Vec<usize> = stream.windows(4).enumerate().filter(|(_, w)| *w == DELIMITER).map(|(at, _)| at).collect();
+    let mut starts: Vec<usize> =
+        stream.windows(4).enumerate().filter(|(_, w)| *w == DELIMITER).map(|(at, _)| at).collect();
     starts.push(stream.len());
     let pieces = starts.windows(2).map(|pair| &stream[pair[0]..pair[1]]);
     pieces.enumerate().filter_map(|(n, piece)| AccessUnit::from_annex_b(n as u64 * 3600, piece)).collect()

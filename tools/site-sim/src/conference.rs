@@ -115,7 +115,8 @@ fn opening(archive: &Path, origin_ms: u64, centre: &Identity, sites: &[Conferenc
     let session: SessionId = "bench-mix".parse()?;
     // Certified by itself: the bench's record has no authority behind it, and its verification says so.
     let signer = Signer::from_pkcs8(key.as_ref())?;
-    let session_cert = bridgepoint_record::certify_session_key(&signer, &self_signed(key.as_ref())?, &session, &signer.public())?;
+    let session_cert =
+        bridgepoint_record::certify_session_key(&signer, &self_signed(key.as_ref())?, &session, &signer.public())?;
     Ok(Conference {
         session,
         origin_ms,
@@ -139,7 +140,13 @@ fn self_signed(key: &[u8]) -> anyhow::Result<String> {
     Ok(rcgen::CertificateParams::new(Vec::<String>::new())?.self_signed(&key)?.pem())
 }
 
-fn joining(origin_ms: u64, port: u16, centre: &Identity, place: &ConferenceSite, (width, height): (u16, u16)) -> anyhow::Result<Join> {
+fn joining(
+    origin_ms: u64,
+    port: u16,
+    centre: &Identity,
+    place: &ConferenceSite,
+    (width, height): (u16, u16),
+) -> anyhow::Result<Join> {
     Ok(Join {
         session: "bench-mix".parse()?,
         origin_ms,

@@ -132,7 +132,8 @@ fn gstreamer(options: &Options, length: Duration) -> anyhow::Result<Figures> {
     let out = fresh(&options.out.join("gstreamer"))?;
     let sources: Vec<PathBuf> = (0..options.sites).map(|n| looped(options, n, length)).collect::<Result<_, _>>()?;
     let ports: Vec<rival::Ports> = (0..options.sites).map(|_| rival::Ports::free()).collect::<Result<_, _>>()?;
-    let tiles: Vec<Area> = server_core::grid(options.sites, server_core::layout::CANVAS).iter().map(|tile| area(tile.rect)).collect();
+    let tiles: Vec<Area> =
+        server_core::grid(options.sites, server_core::layout::CANVAS).iter().map(|tile| area(tile.rect)).collect();
     let (watching, reference) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
     let mut mcu = rival::mcu(&ports, &tiles, watching.local_addr()?.port(), &out)?;
     let pid = mcu.id();

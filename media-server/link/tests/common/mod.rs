@@ -1,10 +1,5 @@
 //! Two ends of a link over real sockets, with synthetic access units.
-#![allow(
-    dead_code,
-    missing_docs,
-    clippy::unwrap_used,
-    reason = "helpers of tests; each test uses a part of them"
-)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used, reason = "helpers of tests; each test uses a part of them")]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -20,21 +15,14 @@ pub fn code(n: usize) -> SiteCode {
 }
 
 pub fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_millis() as u64
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
 /// An access unit whose content follows from its place, with a key frame every second.
 pub fn unit(salt: u8, n: u64, ticks: u64) -> AccessUnit {
     let key = n.is_multiple_of(25);
     let body = |kind: u8, len: usize| -> Vec<u8> {
-        let byte = |i: usize| {
-            (i as u64)
-                .wrapping_mul(2_654_435_761)
-                .wrapping_add(n * 97 + u64::from(salt)) as u8
-        };
+        let byte = |i: usize| (i as u64).wrapping_mul(2_654_435_761).wrapping_add(n * 97 + u64::from(salt)) as u8;
         std::iter::once(kind).chain((0..len).map(byte)).collect()
     };
     let nals = if key {
@@ -46,11 +34,7 @@ pub fn unit(salt: u8, n: u64, ticks: u64) -> AccessUnit {
 }
 
 pub fn sound(salt: u8, n: u64, ticks: u64) -> OpusPacket {
-    OpusPacket {
-        ticks,
-        data: vec![salt, n as u8, (n >> 8) as u8, 7, 7].into(),
-        level: (n % 120) as u8,
-    }
+    OpusPacket { ticks, data: vec![salt, n as u8, (n >> 8) as u8, 7, 7].into(), level: (n % 120) as u8 }
 }
 
 /// A conference's centre.
@@ -82,11 +66,7 @@ pub fn centre(address: SocketAddr, identity: &Identity, origin_ms: u64) -> Centr
     let address = socket.local_addr().unwrap();
     let (sink, events) = stamped();
     let link = CentreLink::start(socket, identity.clone(), origin_ms, sink).unwrap();
-    Centre {
-        link,
-        events,
-        address,
-    }
+    Centre { link, events, address }
 }
 
 pub fn anywhere() -> SocketAddr {
@@ -104,31 +84,16 @@ pub struct Pairing {
 
 impl Pairing {
     pub fn new(n: usize) -> Self {
-        Self {
-            code: code(n),
-            ice_centre: fresh_ice(),
-            ice_box: fresh_ice(),
-            identity: Identity::generate(),
-        }
+        Self { code: code(n), ice_centre: fresh_ice(), ice_box: fresh_ice(), identity: Identity::generate() }
     }
 
     pub fn admit(&self, link: &CentreLink) {
         let fingerprint = self.identity.fingerprint();
-        link.add_site(
-            self.code.clone(),
-            self.ice_centre.clone(),
-            self.ice_box.clone(),
-            fingerprint,
-        );
+        link.add_site(self.code.clone(), self.ice_centre.clone(), self.ice_box.clone(), fingerprint);
     }
 
     pub fn join(&self, media: SocketAddr, centre: &Identity, origin_ms: u64) -> Join {
-        let order = VideoOrder {
-            width: 1280,
-            height: 720,
-            fps: 25,
-            kbps: 700,
-        };
+        let order = VideoOrder { width: 1280, height: 720, fps: 25, kbps: 700 };
         Join {
             session: SessionId::try_from("s".to_owned()).unwrap(),
             origin_ms,
@@ -146,11 +111,7 @@ impl Pairing {
     pub fn start(&self, local: SocketAddr, join: &Join) -> Site {
         let (sink, events) = stamped();
         let link = BoxLink::start(local, join, self.identity.clone(), sink).unwrap();
-        Site {
-            link,
-            events,
-            code: self.code.clone(),
-        }
+        Site { link, events, code: self.code.clone() }
     }
 }
 
@@ -188,28 +149,17 @@ pub fn paced(count: u64, mut tick: impl FnMut(u64)) {
 
 pub fn send_as_box(site: &Site, salt: u8, n: u64, base: u64) {
     let at = SystemTime::now();
-    site.link
-        .send_video(Encoding::Main, unit(salt, n, base * 90 + n * 3_600), at);
-    site.link.send_video(
-        Encoding::Thumb,
-        unit(salt + 100, n, base * 90 + n * 3_600),
-        at,
-    );
+    site.link.send_video(Encoding::Main, unit(salt, n, base * 90 + n * 3_600), at);
+    site.link.send_video(Encoding::Thumb, unit(salt + 100, n, base * 90 + n * 3_600), at);
     for half in 0..2 {
-        site.link.send_audio(
-            sound(salt, n * 2 + half, base * 48 + (n * 2 + half) * 960),
-            at,
-        );
+        site.link.send_audio(sound(salt, n * 2 + half, base * 48 + (n * 2 + half) * 960), at);
     }
 }
 
 pub fn send_as_centre(centre: &CentreLink, n: u64, base: u64) {
     centre.send_program(unit(50, n, base * 90 + n * 3_600));
     for half in 0..2 {
-        centre.send_audio(
-            sound(50, n * 2 + half, base * 48 + (n * 2 + half) * 960),
-            &[],
-        );
+        centre.send_audio(sound(50, n * 2 + half, base * 48 + (n * 2 + half) * 960), &[]);
     }
 }
 
@@ -253,22 +203,11 @@ impl Relay {
         let inner = UdpSocket::bind(anywhere()).unwrap();
         let outer = UdpSocket::bind(outside).unwrap();
         let (address, outside) = (inner.local_addr().unwrap(), outer.local_addr().unwrap());
-        let state = RelayState {
-            site: None,
-            dead: Vec::new(),
-            cut: false,
-            loss: percent,
-            random: seed,
-            stop: false,
-        };
+        let state = RelayState { site: None, dead: Vec::new(), cut: false, loss: percent, random: seed, stop: false };
         let shared = std::sync::Arc::new(std::sync::Mutex::new(state));
         let limit = Some(Duration::from_millis(100));
         for (from, to, inward) in [(&inner, &outer, true), (&outer, &inner, false)] {
-            let (from, to, shared) = (
-                from.try_clone().unwrap(),
-                to.try_clone().unwrap(),
-                shared.clone(),
-            );
+            let (from, to, shared) = (from.try_clone().unwrap(), to.try_clone().unwrap(), shared.clone());
             from.set_read_timeout(limit).unwrap();
             std::thread::spawn(move || {
                 let mut buffer = [0; 2_048];
@@ -295,13 +234,7 @@ impl Relay {
                 }
             });
         }
-        Self {
-            address,
-            outside,
-            shared,
-            out: outer,
-            inner,
-        }
+        Self { address, outside, shared, out: outer, inner }
     }
 
     /// From now on the box that is there is dead to the world.
@@ -332,19 +265,10 @@ impl Drop for Relay {
 pub fn cpu_of(name: &str) -> f64 {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
-    let ticks = stats
-        .filter(|stat| stat.contains(&format!("({name})")))
-        .map(|stat| {
-            let after = stat.rsplit_once(')').unwrap().1;
-            let field = |n: usize| {
-                after
-                    .split_whitespace()
-                    .nth(n)
-                    .unwrap()
-                    .parse::<f64>()
-                    .unwrap()
-            };
-            field(11) + field(12)
-        });
+    let ticks = stats.filter(|stat| stat.contains(&format!("({name})"))).map(|stat| {
+        let after = stat.rsplit_once(')').unwrap().1;
+        let field = |n: usize| after.split_whitespace().nth(n).unwrap().parse::<f64>().unwrap();
+        field(11) + field(12)
+    });
     ticks.sum::<f64>() / 100.0
 }
