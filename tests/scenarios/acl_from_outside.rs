@@ -29,16 +29,25 @@ fn a_certificate_opens_its_own_topics_and_the_bootstrap_credential_enrolment_onl
         assert!(!a_box.publish(&topic, "x").unwrap(), "{topic} was taken");
     }
     // Health comes every 5 s from each live box; the twin is retained.
-    let heard: Vec<String> =
-        a_box.listen("#", 7).unwrap().iter().filter_map(|message| Some(message["topic"].as_str()?.to_owned())).collect();
+    let heard: Vec<String> = a_box
+        .listen("#", 7)
+        .unwrap()
+        .iter()
+        .filter_map(|message| Some(message["topic"].as_str()?.to_owned()))
+        .collect();
     assert!(heard.contains(&format!("bp/1/{own}/down/desired")), "its own twin: {heard:?}");
     assert!(heard.iter().all(|topic| topic.starts_with(&format!("bp/1/{own}/down/"))), "{heard:?}");
 
-    assert!(!Outsider::with_bootstrap(&bootstrap, &fleet).is_let_in().unwrap(), "the bootstrap credential at the fleet's door");
+    assert!(
+        !Outsider::with_bootstrap(&bootstrap, &fleet).is_let_in().unwrap(),
+        "the bootstrap credential at the fleet's door"
+    );
     assert!(!Outsider::with_identity(&spare, &bootstrap.broker).is_let_in().unwrap(), "a box at the enrolment's door");
     let new = Outsider::with_bootstrap(&bootstrap, &bootstrap.broker);
     assert!(new.is_let_in().unwrap());
-    for topic in [format!("bp/1/{live}/up/state"), format!("bp/1/{live}/down/command"), "bp/1/enrol/other/up".to_owned()] {
+    for topic in
+        [format!("bp/1/{live}/up/state"), format!("bp/1/{live}/down/command"), "bp/1/enrol/other/up".to_owned()]
+    {
         assert!(!new.publish(&topic, "x").unwrap(), "{topic} was taken");
     }
     assert_eq!(new.listen("#", 7).unwrap(), Vec::<serde_json::Value>::new());

@@ -48,7 +48,8 @@ fn every_trouble_is_said_in_words_and_ends_the_program() {
     let folder = stack.dir().join("trials");
     fs::create_dir_all(&folder).unwrap();
     let boxes = Boxes::new(&stack, &folder);
-    let code = || stack.bpctl(&["site", "enrol", "--", "99999", "Nơi thử"]).unwrap()["code"].as_str().unwrap().to_owned();
+    let code =
+        || stack.bpctl(&["site", "enrol", "--", "99999", "Nơi thử"]).unwrap()["code"].as_str().unwrap().to_owned();
 
     // Configuration.
     let trial = boxes.trial("unknown-key", |text| format!("colour = 1\n{text}"));
@@ -58,7 +59,11 @@ fn every_trouble_is_said_in_words_and_ends_the_program() {
 
     // Enrolment.
     let trial = boxes.trial("wrong-code", str::to_owned);
-    assert_refused("wrong code", &boxes.enrol("wrong-code", &trial, "AAAA-AAAA"), &["AAAA-AAAA", "is wrong", "không đúng"]);
+    assert_refused(
+        "wrong code",
+        &boxes.enrol("wrong-code", &trial, "AAAA-AAAA"),
+        &["AAAA-AAAA", "is wrong", "không đúng"],
+    );
     assert!(!trial.with_file_name("data").join("identity").exists(), "something half-written");
     let trial = boxes.trial("foreign", |text| text.replace("server/pki/trust.pem", "trials/foreign-ca.pem"));
     foreign_authority(&folder);
@@ -73,7 +78,11 @@ fn every_trouble_is_said_in_words_and_ends_the_program() {
     let silent = folder.join("sound-only.wav");
     fs::write(&silent, wav()).unwrap();
     let trial = boxes.trial("no-picture", |text| text.replace(&boxes.clip, &silent.display().to_string()));
-    assert_refused("no picture", &boxes.run("no-picture", &trial, &code()), &["sound-only.wav", "no picture", "không có luồng hình"]);
+    assert_refused(
+        "no picture",
+        &boxes.run("no-picture", &trial, &code()),
+        &["sound-only.wav", "no picture", "không có luồng hình"],
+    );
     let trial = boxes.trial("no-disk", |text| text.replace("no-disk/records", "unknown-key/agent.toml/records"));
     assert_refused("disk not writable", &boxes.run("no-disk", &trial, &code()), &["cannot be written"]);
     let board = folder.join("board");
@@ -82,9 +91,14 @@ fn every_trouble_is_said_in_words_and_ends_the_program() {
     fs::write(board.join("board.toml"), pc.replace("/dev/video0", "/dev/no-such-camera")).unwrap();
     let trial = boxes.trial("no-device", |text| {
         let without_camera = text.split("[camera]").next().unwrap_or_default();
-        without_camera.replace(&format!("{}", xtask::workspace::root().join("board/sim").display()), &board.display().to_string())
+        without_camera
+            .replace(&format!("{}", xtask::workspace::root().join("board/sim").display()), &board.display().to_string())
     });
-    assert_refused("a board's device", &boxes.run("no-device", &trial, &code()), &["/dev/no-such-camera", "board.toml"]);
+    assert_refused(
+        "a board's device",
+        &boxes.run("no-device", &trial, &code()),
+        &["/dev/no-such-camera", "board.toml"],
+    );
 
     the_server_says_so_too(&stack, &folder);
     stack.end_all();
@@ -97,7 +111,13 @@ fn the_server_says_so_too(stack: &Running, folder: &Path) {
         // In the same folder, so that keys are found; the runtime folder is its own.
         let config = stack.centre().dir.join(format!("{name}.toml"));
         let runtime = folder.join(format!("{name}-run"));
-        let own = original.lines().map(|line| if line.starts_with("runtime_dir") { format!("runtime_dir = {:?}", runtime.display().to_string()) } else { line.to_owned() });
+        let own = original.lines().map(|line| {
+            if line.starts_with("runtime_dir") {
+                format!("runtime_dir = {:?}", runtime.display().to_string())
+            } else {
+                line.to_owned()
+            }
+        });
         fs::write(&config, change(&own.collect::<Vec<_>>().join("\n"))).unwrap();
         let mut server = Command::new(&stack.programs().server);
         ends(name, server.arg("run").arg("--config").arg(&config), folder)
@@ -111,7 +131,8 @@ fn the_server_says_so_too(stack: &Running, folder: &Path) {
     assert_refused("unknown key of the server", &ended, &["colour", "server-key.toml"]);
     let ended = run("server-disk", &|text| text.replace("dir = \"archive\"", "dir = \"server.toml/archive\""));
     assert_refused("archive not writable", &ended, &["server.toml/archive"]);
-    let init = Command::new(&stack.programs().server).arg("init").arg("--dir").arg(&stack.centre().dir).output().unwrap();
+    let init =
+        Command::new(&stack.programs().server).arg("init").arg("--dir").arg(&stack.centre().dir).output().unwrap();
     assert!(!init.status.success(), "a centre was made over another one");
 }
 
@@ -167,7 +188,17 @@ impl<'a> Boxes<'a> {
 /// A certificate of another authority.
 fn foreign_authority(folder: &Path) {
     let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=other"]);
+    openssl.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=other",
+    ]);
     openssl.arg("-keyout").arg(folder.join("foreign-ca.key")).arg("-out").arg(folder.join("foreign-ca.pem"));
     xtask::workspace::output(openssl.args(["-days", "2"])).unwrap();
 }

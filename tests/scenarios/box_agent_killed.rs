@@ -18,11 +18,12 @@ fn the_box_is_back_in_the_session_within_five_seconds() {
     let agent = stack.box_status(&victim).unwrap().pid.unwrap();
     let killed = Instant::now();
     signal(agent, Signal::SIGKILL).unwrap();
-    stack.wait("a new agent with a link", Duration::from_secs(5), || {
-        let status = stack.box_status(&victim)?;
-        Ok(status.pid.is_some_and(|pid| pid != agent) && status.link_up && status.session.is_some())
-    })
-    .unwrap();
+    stack
+        .wait("a new agent with a link", Duration::from_secs(5), || {
+            let status = stack.box_status(&victim)?;
+            Ok(status.pid.is_some_and(|pid| pid != agent) && status.link_up && status.session.is_some())
+        })
+        .unwrap();
     stack.wait_up(&victim, Duration::from_secs(5)).unwrap();
     println!("back after {} ms", killed.elapsed().as_millis());
     assert!(killed.elapsed() < Duration::from_secs(5));
@@ -30,7 +31,8 @@ fn the_box_is_back_in_the_session_within_five_seconds() {
     let archive = stack.finish().unwrap();
     let program = archive.join("program.mp4");
     let tile = tile_of(&program, Marks::THREE[0], 3.0).unwrap();
-    let count: Vec<_> = counters(&program, Part::COUNTER.within(tile)).unwrap().into_iter().filter(|(at, _)| *at > 3.0).collect();
+    let count: Vec<_> =
+        counters(&program, Part::COUNTER.within(tile)).unwrap().into_iter().filter(|(at, _)| *at > 3.0).collect();
     assert!(longest_freeze(&count) <= 0.2);
 }
 
@@ -41,7 +43,8 @@ fn a_box_that_stays_dead_shows_as_lost_within_fifteen_seconds() {
     let name = stack.at(&victim).unwrap().agent_name();
     stack.supervisor().hold(&name);
     signal(stack.box_status(&victim).unwrap().pid.unwrap(), Signal::SIGKILL).unwrap();
-    let state = |wanted: &str| Ok(site(&stack.bpctl(&["site", "list"])?, &victim).is_some_and(|site| site["state"] == wanted));
+    let state =
+        |wanted: &str| Ok(site(&stack.bpctl(&["site", "list"])?, &victim).is_some_and(|site| site["state"] == wanted));
     stack.wait("the box shown as lost", Duration::from_secs(15), || state("lost")).unwrap();
     stack.keep_agent(&victim).unwrap();
     stack.wait("the box shown as online", Duration::from_secs(15), || state("online")).unwrap();

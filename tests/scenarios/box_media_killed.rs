@@ -18,11 +18,12 @@ fn the_others_go_on_and_the_box_is_back_within_five_seconds() {
     let killed = Instant::now();
     signal(media, Signal::SIGKILL).unwrap();
     stack.wait("the old media process is gone", Duration::from_secs(2), || Ok(!alive(media))).unwrap();
-    stack.wait("a new media process with a link", Duration::from_secs(5), || {
-        let status = stack.box_status(&victim)?;
-        Ok(status.media_pid.is_some_and(|pid| pid != media) && status.link_up)
-    })
-    .unwrap();
+    stack
+        .wait("a new media process with a link", Duration::from_secs(5), || {
+            let status = stack.box_status(&victim)?;
+            Ok(status.media_pid.is_some_and(|pid| pid != media) && status.link_up)
+        })
+        .unwrap();
     stack.wait_up(&victim, Duration::from_secs(5)).unwrap();
     let back = killed.elapsed();
     println!("back after {} ms", back.as_millis());

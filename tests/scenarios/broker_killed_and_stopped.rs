@@ -16,7 +16,9 @@ fn media_does_not_notice_and_no_event_is_lost() {
     let broker = stack.supervisor().kept("broker").pid.unwrap();
     signal(broker, Signal::SIGKILL).unwrap();
     stack.press(&guest, 200).unwrap();
-    stack.wait("the press of the time without a broker is stored", Duration::from_secs(15), || muted_events(&stack, 1)).unwrap();
+    stack
+        .wait("the press of the time without a broker is stored", Duration::from_secs(15), || muted_events(&stack, 1))
+        .unwrap();
 
     let broker = stack.supervisor().kept("broker").pid.unwrap();
     signal(broker, Signal::SIGSTOP).unwrap();
@@ -41,7 +43,8 @@ fn media_does_not_notice_and_no_event_is_lost() {
 fn muted_events(stack: &Running, wanted: usize) -> anyhow::Result<bool> {
     let id = stack.server_status().session.unwrap_or_default();
     let events = stack.events()?;
-    let found = events.iter().filter(|event| event["site"] == *stack.code(1) && !event["event"]["Muted"].is_null()).count();
+    let found =
+        events.iter().filter(|event| event["site"] == *stack.code(1) && !event["event"]["Muted"].is_null()).count();
     anyhow::ensure!(found <= wanted, "session {id}: {found} events of {wanted} presses");
     Ok(found == wanted)
 }

@@ -21,10 +21,14 @@ fn replayed_altered_and_expired_commands_do_nothing_and_are_reported() {
     let tap = intruder.tap(&topic, stack.dir()).unwrap();
     stack.on_record().unwrap();
     let is_join = |seen: &&Seen| seen.payload.contains("\"Join\"");
-    stack.wait("the join command seen", Duration::from_secs(10), || Ok(tap.seen()?.iter().any(|seen| is_join(&seen)))).unwrap();
+    stack
+        .wait("the join command seen", Duration::from_secs(10), || Ok(tap.seen()?.iter().any(|seen| is_join(&seen))))
+        .unwrap();
     let join = tap.seen().unwrap().iter().find(is_join).cloned().unwrap();
     stack.end_session(Duration::from_secs(30)).unwrap();
-    stack.wait("the guest has left", Duration::from_secs(10), || Ok(stack.box_status(&guest)?.session.is_none())).unwrap();
+    stack
+        .wait("the guest has left", Duration::from_secs(10), || Ok(stack.box_status(&guest)?.session.is_none()))
+        .unwrap();
 
     let refused = |reason: &str| {
         let events = stack.events()?;

@@ -35,41 +35,24 @@ struct Look {
 
 fn look(browser: &Browser, video: &str) -> Result<Look> {
     let seen = browser.run(LOOK, &[json!(video)])?;
-    let grey = seen["grey"]
-        .as_array()
-        .context("no pixels")?
-        .iter()
-        .filter_map(Value::as_f64)
-        .collect();
+    let grey = seen["grey"].as_array().context("no pixels")?.iter().filter_map(Value::as_f64).collect();
     Ok(Look {
         frames: seen["frames"].as_u64().unwrap_or_default(),
         time: seen["time"].as_f64().unwrap_or_default(),
-        size: (
-            seen["width"].as_u64().unwrap_or_default(),
-            seen["height"].as_u64().unwrap_or_default(),
-        ),
+        size: (seen["width"].as_u64().unwrap_or_default(), seen["height"].as_u64().unwrap_or_default()),
         grey,
     })
 }
 
 /// Mean difference of two looks, 0 to 255.
 fn difference(a: &Look, b: &Look) -> f64 {
-    a.grey
-        .iter()
-        .zip(&b.grey)
-        .map(|(a, b)| (a - b).abs())
-        .sum::<f64>()
-        / a.grey.len() as f64
+    a.grey.iter().zip(&b.grey).map(|(a, b)| (a - b).abs()).sum::<f64>() / a.grey.len() as f64
 }
 
 /// How much a look is more than one colour.
 fn contrast(look: &Look) -> f64 {
     let mean = look.grey.iter().sum::<f64>() / look.grey.len() as f64;
-    look.grey
-        .iter()
-        .map(|value| (value - mean).abs())
-        .sum::<f64>()
-        / look.grey.len() as f64
+    look.grey.iter().map(|value| (value - mean).abs()).sum::<f64>() / look.grey.len() as f64
 }
 
 /// Watches a `<video>` until it has shown so many more frames and its pixels have moved; gives the last look and the time that it took.
@@ -132,12 +115,7 @@ fn log_in(browser: &Browser, stack: &Stack) -> Result<()> {
     )?;
     browser.type_into("#password", &stack.centre().password)?;
     browser.click("#login")?;
-    browser.wait(
-        "the table of sites",
-        SOON,
-        "return Boolean(document.querySelector('table.sites'))",
-        &[],
-    )?;
+    browser.wait("the table of sites", SOON, "return Boolean(document.querySelector('table.sites'))", &[])?;
     assert_eq!(browser.text("#who")?, stack.centre().user);
     Ok(())
 }
@@ -154,11 +132,11 @@ fn see_boxes_live(browser: &Browser, codes: &[String]) -> Result<()> {
         )?;
         let figures = |cell: &str| {
             browser.wait(
-            &format!("{cell} of {code}"),
-            SOON,
-            "const text = document.querySelector(args[0]).textContent; return /\\d/.test(text) && text",
-            &[json!(format!("{row} .c-{cell}"))],
-        )
+                &format!("{cell} of {code}"),
+                SOON,
+                "const text = document.querySelector(args[0]).textContent; return /\\d/.test(text) && text",
+                &[json!(format!("{row} .c-{cell}"))],
+            )
         };
         for cell in ["cpu", "disk", "version", "clock"] {
             figures(cell)?;
@@ -174,20 +152,14 @@ fn see_boxes_live(browser: &Browser, codes: &[String]) -> Result<()> {
          return oldest;",
         &[],
     )?;
-    ensure!(
-        oldest.as_u64().is_some_and(|s| s <= 10),
-        "figures are up to {oldest} s old"
-    );
+    ensure!(oldest.as_u64().is_some_and(|s| s <= 10), "figures are up to {oldest} s old");
     Ok(())
 }
 
 fn switch_language(browser: &Browser) -> Result<()> {
     browser.click("#lang-en")?;
     assert_eq!(browser.text("h1")?, "Sites");
-    assert_eq!(
-        browser.run("return document.documentElement.lang", &[])?,
-        "en"
-    );
+    assert_eq!(browser.run("return document.documentElement.lang", &[])?, "en");
     browser.click("#lang-vi")?;
     assert_eq!(browser.text("h1")?, "Điểm cầu");
     Ok(())
@@ -203,17 +175,9 @@ fn run_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) -
         &[json!(codes.len())],
     )?;
     browser.click("#start")?;
-    browser.wait(
-        "the session's page",
-        SOON,
-        "return Boolean(document.querySelector('#live'))",
-        &[],
-    )?;
+    browser.wait("the session's page", SOON, "return Boolean(document.querySelector('#live'))", &[])?;
     let id = browser
-        .run(
-            "return decodeURIComponent(location.hash.split('/').pop())",
-            &[],
-        )?
+        .run("return decodeURIComponent(location.hash.split('/').pop())", &[])?
         .as_str()
         .unwrap_or_default()
         .to_owned();
@@ -232,20 +196,10 @@ fn run_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) -
 
     let (live, took) = see_it_move(browser, "#live", 50)?;
     assert_eq!(live.size, (1280, 720));
-    ensure!(
-        took < Duration::from_secs(8),
-        "50 frames took {took:?}: the live program stutters"
-    );
-    assert_eq!(
-        browser.run("return document.querySelector('#live').muted", &[])?,
-        true,
-        "it starts without sound"
-    );
+    ensure!(took < Duration::from_secs(8), "50 frames took {took:?}: the live program stutters");
+    assert_eq!(browser.run("return document.querySelector('#live').muted", &[])?, true, "it starts without sound");
     browser.click("#sound")?;
-    assert_eq!(
-        browser.run("return document.querySelector('#live').muted", &[])?,
-        false
-    );
+    assert_eq!(browser.run("return document.querySelector('#live').muted", &[])?, false);
     let deadline = Instant::now() + SOON;
     while hear(browser)? < 0.01 {
         ensure!(Instant::now() < deadline, "the program is silent");
@@ -255,10 +209,7 @@ fn run_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) -
     browser.run("document.querySelector('#live').dataset.same = 'yes'", &[])?;
     browser.click("#lang-en")?;
     assert_eq!(browser.text("#on-record")?, "On record");
-    assert_eq!(
-        browser.run("return document.querySelector('#live').dataset.same", &[])?,
-        "yes"
-    );
+    assert_eq!(browser.run("return document.querySelector('#live').dataset.same", &[])?, "yes");
     browser.click("#lang-vi")?;
     see_it_move(browser, "#live", 25)?;
     if let Some(folder) = pictures {
@@ -268,19 +219,9 @@ fn run_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) -
     let mute = format!(".members li[data-site=\"{}\"] .mute", codes[1]);
     let pressed = "return document.querySelector(args[0]).getAttribute('aria-pressed') === args[1]";
     browser.click(&mute)?;
-    browser.wait(
-        "the site muted",
-        SOON,
-        pressed,
-        &[json!(mute), json!("true")],
-    )?;
+    browser.wait("the site muted", SOON, pressed, &[json!(mute), json!("true")])?;
     browser.click(&mute)?;
-    browser.wait(
-        "the site open again",
-        SOON,
-        pressed,
-        &[json!(mute), json!("false")],
-    )?;
+    browser.wait("the site open again", SOON, pressed, &[json!(mute), json!("false")])?;
     browser.wait(
         "the muting among the events",
         SOON,
@@ -293,14 +234,14 @@ fn run_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) -
 /// The centre goes away and comes back: the page says so, and goes on by itself.
 fn lose_the_server(browser: &Browser, stack: &Stack) -> Result<()> {
     stack.supervisor().stop(&["server".into()], SOON);
+    browser.wait("the sign for a lost server", SOON, "return !document.querySelector('.lost-bar').hidden", &[])?;
+    stack.keep_server()?;
     browser.wait(
-        "the sign for a lost server",
-        SOON,
-        "return !document.querySelector('.lost-bar').hidden",
+        "fresh figures again",
+        START,
+        "return document.querySelector('.lost-bar').hidden && Boolean(document.querySelector('.server.live'))",
         &[],
     )?;
-    stack.keep_server()?;
-    browser.wait("fresh figures again", START, "return document.querySelector('.lost-bar').hidden && Boolean(document.querySelector('.server.live'))", &[])?;
     Ok(())
 }
 
@@ -309,12 +250,7 @@ fn play(browser: &Browser, code: Option<&str>) -> Result<()> {
         // as a person does: the file's button plays it
         browser.click(&format!("li[data-file=\"site-{code}.mp4\"] .file-main"))?;
     } else {
-        browser.wait(
-            "a player",
-            SOON,
-            "return document.querySelector('#player')?.readyState >= 1",
-            &[],
-        )?;
+        browser.wait("a player", SOON, "return document.querySelector('#player')?.readyState >= 1", &[])?;
         browser.run("await document.querySelector('#player').play()", &[])?;
     }
     let (seen, _) = see_it_move(browser, "#player", 25)?;
@@ -330,19 +266,11 @@ fn play(browser: &Browser, code: Option<&str>) -> Result<()> {
 fn open_the_record(browser: &Browser, codes: &[String], pictures: Option<&Path>) -> Result<()> {
     browser.click("#stop")?;
     browser.click("#confirm")?;
-    browser.wait(
-        "the session's end",
-        START,
-        "return !document.querySelector('.banner.ended').hidden",
-        &[],
-    )?;
+    browser.wait("the session's end", START, "return !document.querySelector('.banner.ended').hidden", &[])?;
     browser.click("#to-record")?;
     play(browser, None)?;
     let length = browser.run("return document.querySelector('#player').duration", &[])?;
-    ensure!(
-        length.as_f64().is_some_and(|s| (5.0..600.0).contains(&s)),
-        "the program is {length} s long"
-    );
+    ensure!(length.as_f64().is_some_and(|s| (5.0..600.0).contains(&s)), "the program is {length} s long");
     if let Some(folder) = pictures {
         browser.screenshot(&folder.join("record.png"))?;
     }
@@ -351,12 +279,7 @@ fn open_the_record(browser: &Browser, codes: &[String], pictures: Option<&Path>)
     }
     // From the end as well: its fragments are found without reading all of it.
     browser.click("li[data-file=\"program.mp4\"] .file-main")?;
-    browser.wait(
-        "the program again",
-        SOON,
-        "return document.querySelector('#player').readyState >= 1",
-        &[],
-    )?;
+    browser.wait("the program again", SOON, "return document.querySelector('#player').readyState >= 1", &[])?;
     let jumped = browser.run(
         "const player = document.querySelector('#player');
          const found = new Promise((done) => player.addEventListener('seeked', done, { once: true }));
@@ -365,20 +288,16 @@ fn open_the_record(browser: &Browser, codes: &[String], pictures: Option<&Path>)
          return player.currentTime;",
         &[],
     )?;
-    browser.wait("the last seconds", SOON, "const player = document.querySelector('#player'); return player.currentTime > args[0] + 0.5", &[jumped])?;
+    browser.wait(
+        "the last seconds",
+        SOON,
+        "const player = document.querySelector('#player'); return player.currentTime > args[0] + 0.5",
+        &[jumped],
+    )?;
 
     browser.click("#verify")?;
-    browser.wait(
-        "the verdict",
-        START,
-        "return Boolean(document.querySelector('.verdict'))",
-        &[],
-    )?;
-    assert!(
-        browser.text(".verdict")?.starts_with("Bản ghi nguyên vẹn"),
-        "{}",
-        browser.text(".report")?
-    );
+    browser.wait("the verdict", START, "return Boolean(document.querySelector('.verdict'))", &[])?;
+    assert!(browser.text(".verdict")?.starts_with("Bản ghi nguyên vẹn"), "{}", browser.text(".report")?);
     Ok(())
 }
 
@@ -396,20 +315,12 @@ fn an_operator_runs_a_session_in_the_browser_and_plays_its_record() -> Result<()
     if let Some(folder) = &pictures {
         browser.screenshot(&folder.join("sites.png"))?;
     }
-    let refused: Vec<String> = browser
-        .log()?
-        .into_iter()
-        .filter(|line| !line.contains("401"))
-        .collect();
+    let refused: Vec<String> = browser.log()?.into_iter().filter(|line| !line.contains("401")).collect();
     assert_eq!(refused, Vec::<String>::new(), "the browser complains");
 
     run_a_session(&browser, &codes, pictures.as_deref())?;
     open_the_record(&browser, &codes, pictures.as_deref())?;
-    let refused: Vec<String> = browser
-        .log()?
-        .into_iter()
-        .filter(|line| line.starts_with("SEVERE"))
-        .collect();
+    let refused: Vec<String> = browser.log()?.into_iter().filter(|line| line.starts_with("SEVERE")).collect();
     assert_eq!(refused, Vec::<String>::new(), "the browser complains");
 
     lose_the_server(&browser, &running)?;

@@ -1,10 +1,7 @@
 //! The console's texts: both languages complete, every text that is used exists, none is left over, and what boxes
 //! report reads the same as in the wire's own table.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test program: helpers too may fail the test"
-)]
+#![expect(clippy::unwrap_used, reason = "a test program: helpers too may fail the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,17 +21,13 @@ fn read(name: &str) -> String {
 /// The JSON object that a module exports under a name.
 fn table(file: &str, name: &str) -> Table {
     let source = read(file);
-    let start = source.find(&format!("export const {name} = ")).unwrap()
-        + format!("export const {name} = ").len();
+    let start = source.find(&format!("export const {name} = ")).unwrap() + format!("export const {name} = ").len();
     let end = start + source[start..].find("\n};").unwrap() + 2;
-    serde_json::from_str(&source[start..end])
-        .unwrap_or_else(|error| panic!("{file}, {name}: {error}"))
+    serde_json::from_str(&source[start..end]).unwrap_or_else(|error| panic!("{file}, {name}: {error}"))
 }
 
 fn places(text: &str) -> BTreeSet<usize> {
-    (0..10)
-        .filter(|n| text.contains(&format!("{{{n}}}")))
-        .collect()
+    (0..10).filter(|n| text.contains(&format!("{{{n}}}"))).collect()
 }
 
 fn scripts() -> BTreeMap<String, String> {
@@ -42,9 +35,7 @@ fn scripts() -> BTreeMap<String, String> {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| {
-            Path::new(name).extension().is_some_and(|end| end == "js")
-                && name != "texts.js"
-                && name != "faults.js"
+            Path::new(name).extension().is_some_and(|end| end == "js") && name != "texts.js" && name != "faults.js"
         })
         .map(|name| (name.clone(), read(&name)))
         .collect()
@@ -53,15 +44,8 @@ fn scripts() -> BTreeMap<String, String> {
 #[test]
 fn each_text_is_there_in_both_languages_with_the_same_places() {
     for (key, [vi, en]) in table("texts.js", "TEXTS") {
-        assert!(
-            !vi.trim().is_empty() && !en.trim().is_empty(),
-            "{key} is empty in a language"
-        );
-        assert_eq!(
-            places(&vi),
-            places(&en),
-            "{key} has other places in English than in Vietnamese"
-        );
+        assert!(!vi.trim().is_empty() && !en.trim().is_empty(), "{key} is empty in a language");
+        assert_eq!(places(&vi), places(&en), "{key} has other places in English than in Vietnamese");
     }
 }
 
@@ -72,18 +56,9 @@ fn every_text_that_is_used_exists_and_none_is_left_over() {
     let built: BTreeSet<(String, String)> = scripts()
         .values()
         .flat_map(|source| {
-            source
-                .split("t(`")
-                .skip(1)
-                .map(|rest| rest[..rest.find('`').unwrap()].to_owned())
-                .collect::<Vec<_>>()
+            source.split("t(`").skip(1).map(|rest| rest[..rest.find('`').unwrap()].to_owned()).collect::<Vec<_>>()
         })
-        .map(|key| {
-            (
-                key[..key.find("${").unwrap()].to_owned(),
-                key[key.rfind('}').unwrap() + 1..].to_owned(),
-            )
-        })
+        .map(|key| (key[..key.find("${").unwrap()].to_owned(), key[key.rfind('}').unwrap() + 1..].to_owned()))
         .collect();
     // `named("press", …)` in events.js
     let prefixes: BTreeSet<String> = scripts()
@@ -110,19 +85,14 @@ fn every_text_that_is_used_exists_and_none_is_left_over() {
             let asks = source.contains(&format!(" t(\"{key}\""))
                 || source.contains(&format!("(t(\"{key}\""))
                 || source.contains(&format!("${{t(\"{key}\""));
-            assert!(
-                !asks || known.contains(key),
-                "{file} uses {key}, which texts.js does not have"
-            );
+            assert!(!asks || known.contains(key), "{file} uses {key}, which texts.js does not have");
         }
     }
     let left: Vec<&String> = known
         .iter()
         .filter(|key| !used.contains(key.as_str()))
         .filter(|key| {
-            !built.iter().any(|(before, after)| {
-                !before.is_empty() && key.starts_with(before) && key.ends_with(after)
-            })
+            !built.iter().any(|(before, after)| !before.is_empty() && key.starts_with(before) && key.ends_with(after))
         })
         .filter(|key| !prefixes.iter().any(|prefix| key.starts_with(prefix)))
         .collect();
@@ -134,35 +104,22 @@ fn faults_of_boxes_read_as_in_the_wires_table() {
     let one_line = |key: Text, lang| key.fill(lang, &[]).replace('\n', " ");
     let wanted: Table = Text::ALL
         .iter()
-        .map(|key| {
-            (
-                key.name().to_owned(),
-                [one_line(*key, Lang::Vi), one_line(*key, Lang::En)],
-            )
-        })
+        .map(|key| (key.name().to_owned(), [one_line(*key, Lang::Vi), one_line(*key, Lang::En)]))
         .collect();
     if std::env::var_os("BRIDGEPOINT_BLESS").is_some() {
-        let rows: Vec<String> = wanted
-            .iter()
-            .map(|(key, pair)| format!("  {key:?}: {}", serde_json::to_string(pair).unwrap()))
-            .collect();
+        let rows: Vec<String> =
+            wanted.iter().map(|(key, pair)| format!("  {key:?}: {}", serde_json::to_string(pair).unwrap())).collect();
         let old = read("faults.js");
         let head = &old[..old.find("export const").unwrap()];
         std::fs::write(
             console().join("faults.js"),
-            format!(
-                "{head}export const FAULTS = {{\n{}\n}};\n",
-                rows.join(",\n")
-            ),
+            format!("{head}export const FAULTS = {{\n{}\n}};\n", rows.join(",\n")),
         )
         .unwrap();
     }
     let have = table("faults.js", "FAULTS");
     let keys: BTreeSet<&String> = have.keys().chain(wanted.keys()).collect();
-    let differ: Vec<_> = keys
-        .into_iter()
-        .filter(|key| have.get(*key) != wanted.get(*key))
-        .collect();
+    let differ: Vec<_> = keys.into_iter().filter(|key| have.get(*key) != wanted.get(*key)).collect();
     assert!(
         differ.is_empty(),
         "firmware/wire/src/text.rs has other texts for {differ:?}: run with BRIDGEPOINT_BLESS=1"
@@ -185,23 +142,9 @@ fn nothing_comes_from_elsewhere_and_nothing_needs_a_looser_policy() {
     sources.insert("style.css".into(), read("style.css"));
     for (file, source) in sources {
         let foreign = source.replace("http://www.w3.org/2000/svg", "");
-        assert!(
-            !foreign.contains("http://") && !foreign.contains("https://"),
-            "{file} names another server"
-        );
-        for loose in [
-            "innerHTML",
-            "eval(",
-            "new Function",
-            "style=\"",
-            "onclick=\"",
-            "<style",
-            "data:",
-        ] {
-            assert!(
-                !source.contains(loose),
-                "{file} has {loose}, which the content security policy refuses"
-            );
+        assert!(!foreign.contains("http://") && !foreign.contains("https://"), "{file} names another server");
+        for loose in ["innerHTML", "eval(", "new Function", "style=\"", "onclick=\"", "<style", "data:"] {
+            assert!(!source.contains(loose), "{file} has {loose}, which the content security policy refuses");
         }
     }
 }

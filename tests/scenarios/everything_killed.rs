@@ -26,6 +26,8 @@ fn an_unfinished_session_is_closed_at_the_next_start_and_verifies() {
 
     stack.keep_broker().unwrap();
     stack.keep_server().unwrap();
-    stack.wait("the record closed and sealed", Duration::from_secs(20), || Ok(stack.verify_folder(&archive) == "intact")).unwrap();
+    stack
+        .wait("the record closed and sealed", Duration::from_secs(20), || Ok(stack.verify_folder(&archive) == "intact"))
+        .unwrap();
     stack.end_all();
 }

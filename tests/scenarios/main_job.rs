@@ -19,10 +19,11 @@ fn every_site_is_seen_heard_sent_back_and_recorded_in_sync() {
     let pressed = Instant::now();
     let status = stack.on_record().unwrap();
     println!("on record and all there after {} ms", pressed.elapsed().as_millis());
-    stack.wait("the tally at every box", Duration::from_secs(5), || {
-        Ok(stack.codes().iter().all(|code| stack.box_status(code).is_ok_and(|box_status| box_status.on_record)))
-    })
-    .unwrap();
+    stack
+        .wait("the tally at every box", Duration::from_secs(5), || {
+            Ok(stack.codes().iter().all(|code| stack.box_status(code).is_ok_and(|box_status| box_status.on_record)))
+        })
+        .unwrap();
     stack.record_for(Duration::from_secs(RECORD_S)).unwrap();
     let returns: Vec<_> = stack.codes().iter().map(|code| stack.at(code).unwrap().returns.clone()).collect();
     let codes: Vec<String> = stack.codes().iter().map(|code| (*code).to_owned()).collect();

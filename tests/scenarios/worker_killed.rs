@@ -15,10 +15,11 @@ fn the_session_goes_on_and_the_gap_is_an_entry() {
     let worker = stack.server_status().conference_pid.unwrap();
     let killed = Instant::now();
     signal(worker, Signal::SIGKILL).unwrap();
-    stack.wait("a new worker", Duration::from_secs(5), || {
-        Ok(stack.server_status().conference_pid.is_some_and(|pid| pid != worker))
-    })
-    .unwrap();
+    stack
+        .wait("a new worker", Duration::from_secs(5), || {
+            Ok(stack.server_status().conference_pid.is_some_and(|pid| pid != worker))
+        })
+        .unwrap();
     for code in stack.codes() {
         stack.wait_up(code, Duration::from_secs(10)).unwrap();
     }

@@ -38,16 +38,9 @@ impl Browser {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .context(
-                "chromedriver cannot be started: is the Debian package chromium-driver installed?",
-            )?;
+            .context("chromedriver cannot be started: is the Debian package chromium-driver installed?")?;
         match Self::connect(&mut driver, profile.path()) {
-            Ok((http, session)) => Ok(Self {
-                driver,
-                http,
-                session,
-                _profile: profile,
-            }),
+            Ok((http, session)) => Ok(Self { driver, http, session, _profile: profile }),
             Err(error) => {
                 let _ = driver.kill();
                 let _ = driver.wait();
@@ -79,11 +72,8 @@ impl Browser {
             "goog:chromeOptions": options,
             "timeouts": { "script": 50_000, "pageLoad": 50_000 },
         } } });
-        let made = send(&http, "POST", &format!("{base}/session"), Some(&wanted))
-            .context("Chromium did not start")?;
-        let id = made["sessionId"]
-            .as_str()
-            .ok_or_else(|| anyhow!("chromedriver gave no session: {made}"))?;
+        let made = send(&http, "POST", &format!("{base}/session"), Some(&wanted)).context("Chromium did not start")?;
+        let id = made["sessionId"].as_str().ok_or_else(|| anyhow!("chromedriver gave no session: {made}"))?;
         Ok((http, format!("{base}/session/{id}")))
     }
 
@@ -93,8 +83,7 @@ impl Browser {
 
     /// Opens an address and waits until the page is loaded.
     pub fn open(&self, url: &str) -> Result<()> {
-        self.call("POST", "/url", Some(&json!({ "url": url })))
-            .map(drop)
+        self.call("POST", "/url", Some(&json!({ "url": url }))).map(drop)
     }
 
     /// The size of the page, CSS pixels.
@@ -103,8 +92,7 @@ impl Browser {
             "cmd": "Emulation.setDeviceMetricsOverride",
             "params": { "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false },
         });
-        self.call("POST", "/goog/cdp/execute", Some(&body))
-            .map(drop)
+        self.call("POST", "/goog/cdp/execute", Some(&body)).map(drop)
     }
 
     /// Runs the body of an `async` function in the page; its arguments are `args[0]`, `args[1]` …
@@ -113,11 +101,7 @@ impl Browser {
             "const done = arguments[arguments.length - 1]; const args = [...arguments].slice(0, -1);
              (async () => {{ {script} }})().then((value) => done({{ value }}), (error) => done({{ error: String(error) }}));"
         );
-        let said = self.call(
-            "POST",
-            "/execute/async",
-            Some(&json!({ "script": wrapped, "args": args })),
-        )?;
+        let said = self.call("POST", "/execute/async", Some(&json!({ "script": wrapped, "args": args })))?;
         match said.get("error") {
             Some(error) => bail!("script in the page failed: {error}\n{script}"),
             None => Ok(said["value"].clone()),
@@ -125,13 +109,7 @@ impl Browser {
     }
 
     /// Waits until a script's result is neither false, null, zero nor empty, and gives it.
-    pub fn wait(
-        &self,
-        what: &str,
-        within: Duration,
-        script: &str,
-        args: &[Value],
-    ) -> Result<Value> {
+    pub fn wait(&self, what: &str, within: Duration, script: &str, args: &[Value]) -> Result<Value> {
         let deadline = Instant::now() + within;
         loop {
             let value = self.run(script, args)?;
@@ -147,59 +125,33 @@ impl Browser {
                 return Ok(value);
             }
             if Instant::now() >= deadline {
-                let page = self
-                    .run("return document.body.innerText.slice(0, 1500)", &[])
-                    .unwrap_or_default();
-                bail!(
-                    "not within {within:?}: {what}\nthe page says:\n{}",
-                    page.as_str().unwrap_or_default()
-                );
+                let page = self.run("return document.body.innerText.slice(0, 1500)", &[]).unwrap_or_default();
+                bail!("not within {within:?}: {what}\nthe page says:\n{}", page.as_str().unwrap_or_default());
             }
             std::thread::sleep(POLL); // the condition is in another process: there is nothing to wait on
         }
     }
 
     fn find(&self, css: &str) -> Result<String> {
-        self.wait(
-            css,
-            Duration::from_secs(15),
-            "return Boolean(document.querySelector(args[0]))",
-            &[json!(css)],
-        )?;
+        self.wait(css, Duration::from_secs(15), "return Boolean(document.querySelector(args[0]))", &[json!(css)])?;
         let body = json!({ "using": "css selector", "value": css });
         let found = self.call("POST", "/element", Some(&body))?;
-        Ok(found[ELEMENT]
-            .as_str()
-            .ok_or_else(|| anyhow!("no element {css}: {found}"))?
-            .to_owned())
+        Ok(found[ELEMENT].as_str().ok_or_else(|| anyhow!("no element {css}: {found}"))?.to_owned())
     }
 
     /// Clicks the first element of a CSS selector where a person would: it must be visible and not covered.
     pub fn click(&self, css: &str) -> Result<()> {
         let element = self.find(css)?;
-        self.call(
-            "POST",
-            &format!("/element/{element}/click"),
-            Some(&json!({})),
-        )
-        .with_context(|| format!("click on {css}"))
-        .map(drop)
+        self.call("POST", &format!("/element/{element}/click"), Some(&json!({})))
+            .with_context(|| format!("click on {css}"))
+            .map(drop)
     }
 
     /// Types into a field.
     pub fn type_into(&self, css: &str, text: &str) -> Result<()> {
         let element = self.find(css)?;
-        self.call(
-            "POST",
-            &format!("/element/{element}/clear"),
-            Some(&json!({})),
-        )?;
-        self.call(
-            "POST",
-            &format!("/element/{element}/value"),
-            Some(&json!({ "text": text })),
-        )
-        .map(drop)
+        self.call("POST", &format!("/element/{element}/clear"), Some(&json!({})))?;
+        self.call("POST", &format!("/element/{element}/value"), Some(&json!({ "text": text }))).map(drop)
     }
 
     /// What an element shows as text.
@@ -212,8 +164,7 @@ impl Browser {
     /// Writes a picture of the page as PNG.
     pub fn screenshot(&self, to: &Path) -> Result<()> {
         let picture = self.call("GET", "/screenshot", None)?;
-        let bytes = base64::engine::general_purpose::STANDARD
-            .decode(picture.as_str().unwrap_or_default())?;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap_or_default())?;
         std::fs::write(to, bytes).with_context(|| format!("{} cannot be written", to.display()))
     }
 
@@ -221,16 +172,9 @@ impl Browser {
     pub fn log(&self) -> Result<Vec<String>> {
         let entries = self.call("POST", "/se/log", Some(&json!({ "type": "browser" })))?;
         let line = |entry: &Value| {
-            format!(
-                "{} {}",
-                entry["level"].as_str().unwrap_or_default(),
-                entry["message"].as_str().unwrap_or_default()
-            )
+            format!("{} {}", entry["level"].as_str().unwrap_or_default(), entry["message"].as_str().unwrap_or_default())
         };
-        Ok(entries
-            .as_array()
-            .map(|list| list.iter().map(line).collect())
-            .unwrap_or_default())
+        Ok(entries.as_array().map(|list| list.iter().map(line).collect()).unwrap_or_default())
     }
 
     /// Ends the browser and waits for it.
@@ -254,10 +198,7 @@ impl Drop for Browser {
 
 /// chromedriver chose a free port and says so in its first lines.
 fn announced_port(driver: &mut Child) -> Result<u16> {
-    let output = driver
-        .stdout
-        .take()
-        .ok_or_else(|| anyhow!("chromedriver's output is not piped"))?;
+    let output = driver.stdout.take().ok_or_else(|| anyhow!("chromedriver's output is not piped"))?;
     let (port_out, port_in) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         // reads to the end, so that the driver never blocks on a full pipe
@@ -267,31 +208,17 @@ fn announced_port(driver: &mut Child) -> Result<u16> {
             }
         }
     });
-    Ok(port_in
-        .recv_timeout(START)
-        .context("chromedriver did not say its port")??)
+    Ok(port_in.recv_timeout(START).context("chromedriver did not say its port")??)
 }
 
 fn send(http: &ureq::Agent, method: &str, url: &str, body: Option<&Value>) -> Result<Value> {
-    let request = ureq::http::Request::builder()
-        .method(method)
-        .uri(url)
-        .header("Content-Type", "application/json");
+    let request = ureq::http::Request::builder().method(method).uri(url).header("Content-Type", "application/json");
     let text = body.map(ToString::to_string).unwrap_or_default();
     let mut response = http.run(request.body(text)?)?;
-    let answer: Value = serde_json::from_str(
-        &response
-            .body_mut()
-            .with_config()
-            .limit(64 << 20)
-            .read_to_string()?,
-    )?;
+    let answer: Value = serde_json::from_str(&response.body_mut().with_config().limit(64 << 20).read_to_string()?)?;
     let value = answer["value"].clone();
     if let Some(error) = value.get("error").and_then(Value::as_str) {
-        bail!(
-            "{method} {url}: {error}: {}",
-            value["message"].as_str().unwrap_or_default()
-        );
+        bail!("{method} {url}: {error}: {}", value["message"].as_str().unwrap_or_default());
     }
     Ok(value)
 }
@@ -332,29 +259,15 @@ mod tests {
         browser.type_into("#name", "Điểm cầu").unwrap();
         browser.click("#greet").unwrap();
         browser
-            .wait(
-                "the greeting",
-                Duration::from_secs(10),
-                "return document.getElementById('says').textContent",
-                &[],
-            )
+            .wait("the greeting", Duration::from_secs(10), "return document.getElementById('says').textContent", &[])
             .unwrap();
         assert_eq!(browser.text("#says").unwrap(), "Chào Điểm cầu");
-        assert_eq!(
-            browser
-                .run("return args[0] + args[1]", &[json!(2), json!(3)])
-                .unwrap(),
-            5
-        );
+        assert_eq!(browser.run("return args[0] + args[1]", &[json!(2), json!(3)]).unwrap(), 5);
         let failed = browser.run("throw new Error('sai')", &[]).unwrap_err();
         assert!(failed.to_string().contains("sai"), "{failed}");
         let folder = tempfile::tempdir().unwrap();
         browser.screenshot(&folder.path().join("page.png")).unwrap();
-        assert!(
-            std::fs::read(folder.path().join("page.png"))
-                .unwrap()
-                .starts_with(b"\x89PNG")
-        );
+        assert!(std::fs::read(folder.path().join("page.png")).unwrap().starts_with(b"\x89PNG"));
         browser.quit().unwrap();
     }
 }

@@ -25,7 +25,8 @@ pub fn get(ca: &[u8], token: &str, url: &str) -> Result<Value> {
         .timeout_global(Some(Duration::from_secs(10)))
         .build()
         .new_agent();
-    let mut answer = agent.get(url).header("Authorization", format!("Bearer {token}")).call().context(url.to_owned())?;
+    let mut answer =
+        agent.get(url).header("Authorization", format!("Bearer {token}")).call().context(url.to_owned())?;
     let text = answer.body_mut().read_to_string()?;
     ensure!(answer.status().is_success(), "{url}: {} {text}", answer.status());
     serde_json::from_str(&text).with_context(|| format!("{url}: {text}"))

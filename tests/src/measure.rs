@@ -53,12 +53,17 @@ fn output(command: &mut Command) -> Result<Vec<u8>> {
 /// Presentation times of a stream's packets (`v` or `a`), seconds, in order. ffprobe must have nothing to complain of.
 pub fn times(file: &Path, stream: &str) -> Result<Vec<f64>> {
     let mut probe = Command::new("ffprobe");
-    probe.args(["-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "csv=p=0"]).arg(file);
+    probe
+        .args(["-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "csv=p=0"])
+        .arg(file);
     let out = probe.output().context("ffprobe")?;
     let said = String::from_utf8_lossy(&out.stderr);
     ensure!(out.status.success() && said.trim().is_empty(), "ffprobe {}: {said}", file.display());
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let numbers = text.lines().filter(|line| !line.is_empty()).map(|line| line.trim_end_matches(',').parse().with_context(|| format!("time “{line}”")));
+    let numbers = text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| line.trim_end_matches(',').parse().with_context(|| format!("time “{line}”")));
     let mut numbers: Vec<f64> = numbers.collect::<Result<_>>()?;
     numbers.sort_by(f64::total_cmp);
     Ok(numbers)
@@ -122,7 +127,18 @@ pub fn sound(file: &Path) -> Result<Vec<f32>> {
     let mut ffmpeg = Command::new("ffmpeg");
     // Without -copyts, ffmpeg counts from the file's first sample, and ffprobe does not.
     ffmpeg.args(["-v", "error", "-nostdin", "-copyts", "-i"]).arg(file);
-    ffmpeg.args(["-vn", "-af", "aresample=async=1:min_hard_comp=0.01:first_pts=0", "-ac", "1", "-ar", &RATE.to_string(), "-f", "f32le", "-"]);
+    ffmpeg.args([
+        "-vn",
+        "-af",
+        "aresample=async=1:min_hard_comp=0.01:first_pts=0",
+        "-ac",
+        "1",
+        "-ar",
+        &RATE.to_string(),
+        "-f",
+        "f32le",
+        "-",
+    ]);
     Ok(output(&mut ffmpeg)?.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
 }
 
@@ -194,7 +210,10 @@ mod tests {
         let clip = marks.clip().unwrap();
         let flashes = flashes(&clip, Part::FLASH).unwrap();
         assert_eq!(flashes.len(), 12);
-        assert!(flashes.iter().all(|at| ((at - 0.32).rem_euclid(1.0) + 0.5).fract().abs() - 0.5 < 0.001), "{flashes:?}");
+        assert!(
+            flashes.iter().all(|at| ((at - 0.32).rem_euclid(1.0) + 0.5).fract().abs() - 0.5 < 0.001),
+            "{flashes:?}"
+        );
         let samples = sound(&clip).unwrap();
         let late = sound_after_picture(&flashes, &beeps(&samples, marks.tone));
         assert!(late.iter().all(|ms| ms.abs() <= 3.0), "{late:?}");

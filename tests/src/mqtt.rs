@@ -118,7 +118,20 @@ impl Intruder {
         let file = folder.join("tap.txt");
         let out = File::create(&file).with_context(|| file.display().to_string())?;
         let mut command = Command::new("mosquitto_sub");
-        command.args(["-V", "mqttv5", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-F", "%P\t%p", "-t", topic]);
+        command.args([
+            "-V",
+            "mqttv5",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+            "-q",
+            "1",
+            "-F",
+            "%P\t%p",
+            "-t",
+            topic,
+        ]);
         let child = command.stdout(out).stderr(Stdio::null()).spawn().context("mosquitto_sub")?;
         Ok(Tap { child, file })
     }
@@ -126,7 +139,20 @@ impl Intruder {
     /// Publishes with that signature.
     pub fn publish(self, topic: &str, Seen { jws, payload }: &Seen) -> Result<()> {
         let mut command = Command::new("mosquitto_pub");
-        command.args(["-V", "mqttv5", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", topic, "-m", payload]);
+        command.args([
+            "-V",
+            "mqttv5",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+            "-q",
+            "1",
+            "-t",
+            topic,
+            "-m",
+            payload,
+        ]);
         xtask::workspace::output(command.args(["-D", "publish", "user-property", "jws", jws])).map(drop)
     }
 }

@@ -26,7 +26,13 @@ struct Talker {
     concern: &'static str,
 }
 
-const fn talker(colours: [&'static str; 2], voice: &'static str, pitch: u32, words_per_minute: u32, concern: &'static str) -> Talker {
+const fn talker(
+    colours: [&'static str; 2],
+    voice: &'static str,
+    pitch: u32,
+    words_per_minute: u32,
+    concern: &'static str,
+) -> Talker {
     Talker { colours, voice, pitch, words_per_minute, concern }
 }
 
@@ -65,7 +71,9 @@ fn check(camera: &Path) -> Result<()> {
         return Ok(());
     }
     let mut probe = Command::new("ffprobe");
-    probe.args(["-v", "error", "-select_streams", "v:0", "-show_entries", "stream=codec_name", "-of", "csv=p=0"]).arg(camera);
+    probe
+        .args(["-v", "error", "-select_streams", "v:0", "-show_entries", "stream=codec_name", "-of", "csv=p=0"])
+        .arg(camera);
     let found = output(&mut probe).with_context(|| format!("{} cannot be read as a film", camera.display()))?;
     if found.trim().is_empty() {
         bail!(
@@ -154,7 +162,9 @@ impl Marks {
             return Ok(clip);
         }
         let on = format!("lt(mod(t+{}\\,1)\\,0.0799)", 1.0001 - f64::from(at_ms) / 1_000.0);
-        let mut graph = format!("color=c=0x{colour:06x}:s=1280x720:r=25,drawbox=x=320:y=120:w=640:h=360:c=white:t=fill:enable='{on}'");
+        let mut graph = format!(
+            "color=c=0x{colour:06x}:s=1280x720:r=25,drawbox=x=320:y=120:w=640:h=360:c=white:t=fill:enable='{on}'"
+        );
         for bit in 0..8_u32 {
             let (x, cell) = (1280 - 160 * (bit + 1), 1_u32 << bit);
             graph += &format!(",drawbox=x={x}:y=490:w=160:h=90:c=black:t=fill:enable='not(mod(floor(n/{cell})\\,2))'");

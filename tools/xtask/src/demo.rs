@@ -128,7 +128,10 @@ fn invite(stack: &Stack, summary: &Summary, file: &Path, first: &Site, args: &Ar
         note(format_args!("Nút bấm · Button           {press} press {} --ms 1700", panel.display()));
     }
     match args.seconds {
-        Some(seconds) => say(format_args!("Tự kết thúc sau {seconds} giây (hoặc Ctrl-C)"), format_args!("Ends by itself after {seconds} s (or Ctrl-C)")),
+        Some(seconds) => say(
+            format_args!("Tự kết thúc sau {seconds} giây (hoặc Ctrl-C)"),
+            format_args!("Ends by itself after {seconds} s (or Ctrl-C)"),
+        ),
         None => say("Ctrl-C để kết thúc", "Ctrl-C to end"),
     }
     let screen = std::env::var_os("DISPLAY").or_else(|| std::env::var_os("WAYLAND_DISPLAY"));
@@ -200,7 +203,8 @@ fn clear(dir: &Path, default: bool) -> Result<File> {
     let failed = || format!("cannot use {}", dir.display());
     fs::create_dir_all(dir).with_context(failed)?;
     let lock_file = dir.join("demo.lock");
-    let entries: Vec<PathBuf> = fs::read_dir(dir).with_context(failed)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
+    let entries: Vec<PathBuf> =
+        fs::read_dir(dir).with_context(failed)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
     if !entries.is_empty() && !lock_file.exists() {
         bail!("{} is not empty and holds no earlier demo: choose another folder by --out", dir.display());
     }

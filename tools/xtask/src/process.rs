@@ -59,7 +59,11 @@ enum Order {
     Start(Spec, Sender<Result<u32>>),
     /// Not started again until it is started anew.
     Hold(String),
-    Stop { names: Vec<String>, patience: Duration, done: Sender<Vec<String>> },
+    Stop {
+        names: Vec<String>,
+        patience: Duration,
+        done: Sender<Vec<String>>,
+    },
 }
 
 type Table = Arc<Mutex<BTreeMap<String, Kept>>>;
@@ -77,7 +81,8 @@ impl Supervisor {
     pub fn start(logs: &Path, short_lived: Option<&Path>) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         std::fs::create_dir_all(logs).with_context(|| format!("cannot make {}", logs.display()))?;
-        let mark = format!("{}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), crate::words::now_ms());
+        let mark =
+            format!("{}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), crate::words::now_ms());
         let guard = Command::new("sh")
             .args(["-c", include_str!("guard.sh"), "bridgepoint-guard", &format!("{MARK}={mark}")])
             .args(short_lived)
@@ -200,11 +205,18 @@ struct Running {
 }
 
 enum State {
-    Up { child: Child, since: Instant },
+    Up {
+        child: Child,
+        since: Instant,
+    },
     /// Starts again at that instant.
-    Down { again_at: Instant },
+    Down {
+        again_at: Instant,
+    },
     /// Runs, but will not be started again.
-    Held { child: Child },
+    Held {
+        child: Child,
+    },
     Over,
 }
 
@@ -235,7 +247,8 @@ impl Keeper {
     }
 
     fn start(&mut self, spec: Spec) -> Result<u32> {
-        if let Some(Running { state: State::Up { child, .. } | State::Held { child }, .. }) = self.running.get_mut(&spec.name)
+        if let Some(Running { state: State::Up { child, .. } | State::Held { child }, .. }) =
+            self.running.get_mut(&spec.name)
             && child.try_wait()?.is_none()
         {
             bail!("{} runs already", spec.name);
@@ -400,7 +413,13 @@ mod tests {
         let mut supervisor = Supervisor::start(&logs("grand"), None).unwrap();
         let pid_file = logs("grand").join("pid");
         let script = format!("setsid sleep 600 & echo $! > {}; wait", pid_file.display());
-        let spec = Spec { name: "a".into(), program: "sh".into(), args: vec!["-c".into(), script.into()], env: Vec::new(), nice: 5 };
+        let spec = Spec {
+            name: "a".into(),
+            program: "sh".into(),
+            args: vec!["-c".into(), script.into()],
+            env: Vec::new(),
+            nice: 5,
+        };
         let _ = std::fs::remove_file(&pid_file);
         supervisor.keep(spec).unwrap();
         let read = || Ok(std::fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse::<u32>().ok()));

@@ -83,7 +83,8 @@ pub fn setup(scope: Scope, yes: bool) -> Result<()> {
 }
 
 fn installed(name: &str) -> bool {
-    let query = Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Abbrev}", name]).stderr(Stdio::null()).output();
+    let query =
+        Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Abbrev}", name]).stderr(Stdio::null()).output();
     query.is_ok_and(|out| out.stdout.starts_with(b"ii"))
 }
 

@@ -71,7 +71,17 @@ impl Stack {
         let centre = Centre::init(&plan, &programs, &sockets)?;
         centre.keep_broker(&programs, &supervisor)?;
         centre.keep_server(&programs, &supervisor)?;
-        let stack = Self { plan, programs, sockets, centre, boxes: Vec::new(), spare: None, supervisor, session: None, verify: None };
+        let stack = Self {
+            plan,
+            programs,
+            sockets,
+            centre,
+            boxes: Vec::new(),
+            spare: None,
+            supervisor,
+            session: None,
+            verify: None,
+        };
         stack.wait_for_api()?;
         Ok(stack)
     }
@@ -118,7 +128,9 @@ impl Stack {
         let online = || {
             let sites = self.bpctl(&["site", "list"])?;
             let is_ready = |site: &Value| site["state"] == "online" && site["health"]["media"] == "idle";
-            let is_on = |at_box: &AtBox| site(&sites, &at_box.code).is_some_and(is_ready) && at_box.status().media_pid.is_some();
+            let is_on = |at_box: &AtBox| {
+                site(&sites, &at_box.code).is_some_and(is_ready) && at_box.status().media_pid.is_some()
+            };
             let missing = self.boxes.iter().find(|at_box| !is_on(at_box));
             if let Some(at_box) = missing {
                 self.check_alive(at_box)?;
@@ -143,7 +155,9 @@ impl Stack {
     /// Presses a site's button for that long; 1,500 ms and more is a long press. Returns when the finger is off.
     pub fn press(&self, code: &str, ms: u32) -> Result<()> {
         let contact = &self.at(code)?.contact;
-        crate::workspace::run(Command::new(&self.programs.panel).arg("press").arg(contact).args(["--ms", &ms.to_string()]))
+        crate::workspace::run(
+            Command::new(&self.programs.panel).arg("press").arg(contact).args(["--ms", &ms.to_string()]),
+        )
     }
 
     /// The lamps of a site's panel, as `panel-sim` prints them.

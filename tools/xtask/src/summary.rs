@@ -158,7 +158,8 @@ pub fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let aside = path.with_extension("json.new");
     let failed = || format!("cannot write {}", path.display());
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside).with_context(failed)?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside).with_context(failed)?;
     file.write_all(&serde_json::to_vec_pretty(value)?).with_context(failed)?;
     file.write_all(b"\n").with_context(failed)?;
     fs::rename(&aside, path).with_context(failed)

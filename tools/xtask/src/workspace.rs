@@ -17,7 +17,8 @@ pub fn bin_dir() -> Result<PathBuf> {
     let exe = std::env::current_exe().context("where this program lies")?;
     let folder = exe.parent().context("this program lies in no folder")?;
     // Tests lie one deeper than programs.
-    Ok(if folder.file_name() == Some(OsStr::new("deps")) { folder.parent().unwrap_or(folder) } else { folder }.to_path_buf())
+    Ok(if folder.file_name() == Some(OsStr::new("deps")) { folder.parent().unwrap_or(folder) } else { folder }
+        .to_path_buf())
 }
 
 /// The target folder: everything that is made on the way goes below it.

@@ -68,7 +68,8 @@ impl AtBox {
         for folder in [&at_box.data, &at_box.records, &at_box.returns, &at_box.runtime] {
             fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        fs::write(&at_box.config, at_box.agent_toml(centre, clip, decode_return)).with_context(|| at_box.config.display().to_string())?;
+        fs::write(&at_box.config, at_box.agent_toml(centre, clip, decode_return))
+            .with_context(|| at_box.config.display().to_string())?;
         Ok(at_box)
     }
 
@@ -95,9 +96,20 @@ impl AtBox {
     }
 
     pub(super) fn keep(&self, programs: &Programs, supervisor: &Supervisor, code: &str) -> Result<()> {
-        let args: Vec<OsString> =
-            vec!["serve".into(), "--line".into(), self.line.clone().into(), "--contact".into(), self.contact.clone().into()];
-        supervisor.keep(Spec { name: self.panel_name(), program: programs.panel.clone(), args, env: Vec::new(), nice: 0 })?;
+        let args: Vec<OsString> = vec![
+            "serve".into(),
+            "--line".into(),
+            self.line.clone().into(),
+            "--contact".into(),
+            self.contact.clone().into(),
+        ];
+        supervisor.keep(Spec {
+            name: self.panel_name(),
+            program: programs.panel.clone(),
+            args,
+            env: Vec::new(),
+            nice: 0,
+        })?;
         wait_for("the panel's socket", Duration::from_secs(10), || Ok(self.line.exists().then_some(())))?;
         self.keep_agent(programs, supervisor, Some(code))
     }

@@ -58,7 +58,9 @@ impl Centre {
         let media = free_udp_ports()?;
         let mut init = Command::new(&programs.server);
         init.arg("init").arg("--dir").arg(&dir).args(["--host", "127.0.0.1"]);
-        for (flag, port) in [("--broker-port", broker), ("--enrol-port", enrol), ("--http-port", http), ("--media-port", media)] {
+        for (flag, port) in
+            [("--broker-port", broker), ("--enrol-port", enrol), ("--http-port", http), ("--media-port", media)]
+        {
             init.arg(flag).arg(port.to_string());
         }
         output(&mut init)?;
@@ -100,7 +102,9 @@ impl Centre {
             env: Vec::new(),
             nice: 0,
         })?;
-        wait_for("the broker's port", Duration::from_secs(10), || Ok(TcpStream::connect(("127.0.0.1", self.broker_port)).ok().map(drop)))
+        wait_for("the broker's port", Duration::from_secs(10), || {
+            Ok(TcpStream::connect(("127.0.0.1", self.broker_port)).ok().map(drop))
+        })
     }
 
     pub(super) fn keep_server(&self, programs: &Programs, supervisor: &Supervisor) -> Result<()> {
@@ -140,7 +144,8 @@ impl Centre {
 /// What the demo wants otherwise than `init` writes it. `[media]` is the file's last table.
 fn adapt(file: &Path, plan: &Plan, run: &Path) -> Result<()> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let mut text = text.replacen("runtime_dir = \"run\"", &format!("runtime_dir = {}", toml_text(&run.display().to_string())), 1);
+    let mut text =
+        text.replacen("runtime_dir = \"run\"", &format!("runtime_dir = {}", toml_text(&run.display().to_string())), 1);
     if let Some(layout) = &plan.layout {
         text += &format!("layout = {}\n", toml_text(layout));
     }
