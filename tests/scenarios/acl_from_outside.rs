@@ -1,6 +1,8 @@
 //! From outside, with mosquitto's own clients: a box's certificate opens its own topics and nothing else, the bootstrap
 //! credential enrolment and nothing else, a code one box, once.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 use std::process::Command;
 
 use scenarios::mqtt::Outsider;

@@ -1,6 +1,8 @@
 //! Wrong configurations and a hostile world: one message with what happened, what it means and what to do; a status that
 //! is not 0; nothing half-written.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use xtask::clips::Marks;
 use xtask::process::wait_for;
 
 /// A program that cannot go on must say so within this time, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Ended {
     well: bool,

@@ -1,5 +1,7 @@
 //! One box's control process dies: nobody else notices; the box is back within 5 s, without anybody's help.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;

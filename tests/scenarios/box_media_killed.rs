@@ -1,5 +1,7 @@
 //! One box's media process dies: nobody else notices, and it is back within 5 s.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;

@@ -1,5 +1,7 @@
 //! The broker dies, and stands still for 20 s: picture, sound and record do not notice, no event is lost.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 use std::time::Duration;
 
 use nix::sys::signal::Signal;

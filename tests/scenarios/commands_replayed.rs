@@ -1,5 +1,7 @@
 //! An intruder in the broker replays, alters and delays commands: nothing happens, and each try is reported.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 use std::fs;
 use std::time::Duration;
 

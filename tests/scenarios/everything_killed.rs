@@ -1,5 +1,7 @@
 //! Everything dies at once: at the next start the unfinished session is closed properly, and verifies.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 use std::time::Duration;
 
 use nix::sys::signal::Signal;

@@ -1,6 +1,8 @@
 //! A million datagrams of garbage on the media port, from strangers and with a live site's address and SSRC: dropped;
 //! picture, sound and record do not notice.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -55,7 +57,7 @@ fn a_million_datagrams_change_nothing() {
 }
 
 fn breathe(n: u32) {
-    if n % BURST == 0 {
+    if n.is_multiple_of(BURST) {
         std::thread::sleep(Duration::from_millis(1));
     }
 }

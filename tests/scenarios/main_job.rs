@@ -1,5 +1,7 @@
 //! The main job: a button is pressed, three sites talk, the centre mixes, sends back and records.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

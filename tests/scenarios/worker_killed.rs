@@ -1,5 +1,7 @@
 //! The conference worker dies: the session goes on under the same name, and the record says what is missing.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;

@@ -33,6 +33,7 @@ impl Part {
     pub const PLAIN: Self = Self { x: 0.05, y: 0.2, w: 0.15, h: 0.4 };
 
     /// This part of that part.
+    #[must_use]
     pub fn within(self, outer: Self) -> Self {
         Self { x: outer.x + self.x * outer.w, y: outer.y + self.y * outer.h, w: self.w * outer.w, h: self.h * outer.h }
     }
@@ -45,7 +46,7 @@ impl Part {
 
 /// What a program printed; it must have ended well.
 fn output(command: &mut Command) -> Result<Vec<u8>> {
-    let out = command.output().with_context(|| format!("{:?}", command.get_program()))?;
+    let out = command.output().with_context(|| command.get_program().display().to_string())?;
     ensure!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
     Ok(out.stdout)
 }

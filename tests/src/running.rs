@@ -63,7 +63,7 @@ impl Running {
         let codes = plan.sites.iter().map(|site| site.code.clone()).collect();
         let mut stack = Stack::start(plan)?;
         stack.add_boxes(|_| {})?;
-        stack.wait_online(Duration::from_secs(60))?;
+        stack.wait_online(Duration::from_mins(1))?;
         Ok(Self { stack, codes })
     }
 

@@ -146,9 +146,9 @@ pub struct Marks {
 impl Marks {
     /// Three sites that can be told apart by colour, tone and time.
     pub const THREE: [Self; 3] = [
-        Self { colour: 0x00_1E_50_A0, tone: 700, at_ms: 0 },
-        Self { colour: 0x00_A0_32_1E, tone: 1_100, at_ms: 320 },
-        Self { colour: 0x00_1E_82_32, tone: 1_700, at_ms: 640 },
+        Self { colour: 0x001E_50A0, tone: 700, at_ms: 0 },
+        Self { colour: 0x00A0_321E, tone: 1_100, at_ms: 320 },
+        Self { colour: 0x001E_8232, tone: 1_700, at_ms: 640 },
     ];
 
     /// The clip, made when it is not there yet: 12 s, 1280×720, 25 fps. A row of eight cells below the flash
@@ -162,15 +162,19 @@ impl Marks {
             return Ok(clip);
         }
         let on = format!("lt(mod(t+{}\\,1)\\,0.0799)", 1.0001 - f64::from(at_ms) / 1_000.0);
-        let mut graph = format!(
+        let flash = format!(
             "color=c=0x{colour:06x}:s=1280x720:r=25,drawbox=x=320:y=120:w=640:h=360:c=white:t=fill:enable='{on}'"
         );
-        for bit in 0..8_u32 {
-            let (x, cell) = (1280 - 160 * (bit + 1), 1_u32 << bit);
-            graph += &format!(",drawbox=x={x}:y=490:w=160:h=90:c=black:t=fill:enable='not(mod(floor(n/{cell})\\,2))'");
-            graph += &format!(",drawbox=x={x}:y=490:w=160:h=90:c=white:t=fill:enable='mod(floor(n/{cell})\\,2)'");
-        }
-        graph += &format!(",format=yuv420p[v];aevalsrc='0.5*sin(2*PI*{tone}*t)*{on}':s=48000:c=mono[a]");
+        let cell = |bit: u32| {
+            let (place, odd) = (
+                format!("x={}:y=490:w=160:h=90:t=fill", 1280 - 160 * (bit + 1)),
+                format!("mod(floor(n/{})\\,2)", 1 << bit),
+            );
+            format!(",drawbox={place}:c=black:enable='not({odd})',drawbox={place}:c=white:enable='{odd}'")
+        };
+        let counter: String = (0..8).map(cell).collect();
+        let graph =
+            format!("{flash}{counter},format=yuv420p[v];aevalsrc='0.5*sin(2*PI*{tone}*t)*{on}':s=48000:c=mono[a]");
         encode(&[], &graph, 12, &clip)?;
         Ok(clip)
     }

@@ -81,14 +81,14 @@ pub fn demo(args: &Args) -> Result<ExitCode> {
 fn act(stack: &mut Stack, first: &Site, args: &Args, dir: &Path) -> Result<()> {
     say("Đăng ký từng thiết bị bằng mã dùng một lần", "Enrolling each box with its one-time code");
     stack.add_boxes(|site| note(format_args!("{} {}", site.code, site.name)))?;
-    stack.wait_online(Duration::from_secs(60))?;
+    stack.wait_online(Duration::from_mins(1))?;
     say("Mọi thiết bị đã trực tuyến", "Every box is online");
     say(
         format_args!("Giữ nút ở {}: gọi các điểm cầu còn lại", first.name),
         format_args!("The button at {} is held: it calls all other sites", first.name),
     );
     stack.press(&first.code, LONG_PRESS_MS)?;
-    let status = stack.wait_on_record(Duration::from_secs(60))?;
+    let status = stack.wait_on_record(Duration::from_mins(1))?;
     let since = Instant::now();
     let summary_file = dir.join("summary.json");
     let mut written = stack.summary()?;

@@ -147,7 +147,7 @@ fn adapt(file: &Path, plan: &Plan, run: &Path) -> Result<()> {
     let mut text =
         text.replacen("runtime_dir = \"run\"", &format!("runtime_dir = {}", toml_text(&run.display().to_string())), 1);
     if let Some(layout) = &plan.layout {
-        text += &format!("layout = {}\n", toml_text(layout));
+        text += &["layout = ", &toml_text(layout), "\n"].concat();
     }
     if plan.sites.len() >= SMALL_FROM {
         text += "main_width = 640\nmain_height = 360\nmain_kbps = 700\n";
