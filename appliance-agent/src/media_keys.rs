@@ -25,6 +25,7 @@ const RESUME_WITHIN: Duration = Duration::from_secs(600);
 pub struct MediaKeys {
     file: PathBuf,
     kept: Kept,
+    fingerprint: String,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -69,7 +70,8 @@ impl MediaKeys {
             Some(kept) => kept,
             None => generate()?,
         };
-        Ok(Self { file, kept })
+        let fingerprint = fingerprint(&kept.dtls_cert);
+        Ok(Self { file, kept, fingerprint })
     }
 
     /// Whether these are the kept keys of that session: then it may be resumed.
@@ -89,9 +91,7 @@ impl MediaKeys {
 
     /// SHA-256 of the certificate, `AA:BB:…`.
     pub fn fingerprint(&self) -> String {
-        let der = B64.decode(&self.kept.dtls_cert).unwrap_or_default();
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der);
-        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+        self.fingerprint.clone()
     }
 
     /// The record's key for a session (PKCS #8 DER, base64) and the device key's statement about it.
@@ -148,6 +148,12 @@ fn fresh(file: &Path, session: &SessionId) -> Option<Kept> {
     let kept: Kept = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     let same = kept.session.as_ref().is_some_and(|kept| kept.session == *session);
     (kept.v == MediaKeys::VERSION && same).then_some(kept)
+}
+
+fn fingerprint(cert: &str) -> String {
+    let der = B64.decode(cert).unwrap_or_default();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der);
+    digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
 }
 
 fn generate() -> Result<Kept, KeyError> {

@@ -145,7 +145,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Starts connecting, for ever. `will` makes the last will of the n-th connection.
+    /// Starts connecting, for ever. `will` makes the last will of the n-th connection (that came about).
     pub fn start(
         centre: Centre,
         will: impl Fn(u32) -> Option<Will> + Send + 'static,
@@ -171,11 +171,14 @@ async fn keep_connected(
     events: mpsc::Sender<FromCentre>,
     mut stop: watch::Receiver<bool>,
 ) {
-    for n in 0.. {
+    let mut n = 0;
+    loop {
         let options = options(&centre, will(n));
         let (client, mut poll) = AsyncClient::new(options, 128);
-        let fault = serve(&centre, &client, &mut poll, &events, &mut stop).await;
+        let mut was_up = false;
+        let fault = serve(&centre, &client, &mut poll, &events, &mut stop, &mut was_up).await;
         let Some(fault) = fault else { return };
+        n += u32::from(was_up);
         if events.send(FromCentre::Down(fault)).await.is_err() {
             return;
         }
@@ -212,6 +215,7 @@ async fn serve(
     poll: &mut EventLoop,
     events: &mpsc::Sender<FromCentre>,
     stop: &mut watch::Receiver<bool>,
+    was_up: &mut bool,
 ) -> Option<Fault> {
     let mut stopping = false;
     loop {
@@ -237,6 +241,7 @@ async fn serve(
                     if client.try_subscribe(&centre.filter, QoS::AtLeastOnce).is_err() {
                         return Some(Fault::Refused("no room for a subscription".into()));
                     }
+                    *was_up = true;
                     FromCentre::Up(Line(client.clone()))
                 }
                 Packet::Publish(publish) => FromCentre::Message(message(publish)),

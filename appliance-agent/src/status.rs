@@ -37,9 +37,11 @@ pub struct StatusFile {
 }
 
 impl StatusFile {
-    /// `status.json` in a folder.
+    /// `status.json` in a folder; what a killed agent has left there is removed.
     pub fn new(runtime_dir: &std::path::Path) -> Self {
-        Self { file: runtime_dir.join("status.json"), written: None }
+        let file = runtime_dir.join("status.json");
+        let _ = std::fs::remove_file(&file);
+        Self { file, written: None }
     }
 
     /// Readers see the old or the new file, never half of one. Not synced: it means nothing after a power cut.

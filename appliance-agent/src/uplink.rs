@@ -12,14 +12,14 @@ use crate::wall_ms;
 /// The line while there is one, and the numbers of what goes over it.
 ///
 /// Events are numbered by the store. All else is worth nothing later and is not written to disk; its numbers rise
-/// across restarts all the same: the start's count in the upper 32 bits, then, for states, the connection's.
+/// across restarts all the same: the start's count in the upper 24 bits, then, for states, the connection's.
 pub struct Uplink {
     appliance: ApplianceId,
     boot: u32,
     line: Option<Line>,
     connection: u32,
     states: u16,
-    others: u32,
+    others: u64,
     said: Option<Online>,
 }
 
@@ -105,12 +105,12 @@ impl Uplink {
 
     fn number(&mut self) -> u64 {
         self.others += 1;
-        u64::from(self.boot) << 32 | u64::from(self.others)
+        u64::from(self.boot) << 40 | self.others
     }
 }
 
 fn state_number(boot: u32, connection: u32, state: u16) -> u64 {
-    u64::from(boot) << 32 | u64::from(connection & 0xFFFF) << 16 | u64::from(state)
+    u64::from(boot) << 40 | u64::from(connection) << 16 | u64::from(state)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A running agent and its centre: presses, commands, events, twin, last will, over a real broker.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 mod centre;
 
 use bridgepoint_wire::command::{Command, Order, Outcome};

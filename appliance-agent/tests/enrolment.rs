@@ -1,5 +1,7 @@
 //! A box gets its identity, once, or says in one message why not, and leaves nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 mod centre;
 
 use bridgepoint_wire::enrol::Refusal;

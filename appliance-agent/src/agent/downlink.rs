@@ -20,7 +20,7 @@ struct Stamp {
 }
 
 impl Agent {
-    /// `connection` counts the connections that were tried: the last will of each has its own number.
+    /// `connection` counts the connections that came about: the last will of each has its own number.
     pub(super) fn handle_centre(&mut self, event: FromCentre, connection: &mut u32) {
         let now = self.now();
         match event {
@@ -33,7 +33,7 @@ impl Agent {
                 self.down_said = None;
             }
             FromCentre::Down(fault) => {
-                *connection += 1;
+                *connection += u32::from(self.uplink.is_up());
                 self.uplink.handle_down();
                 self.session.handle_centre(Centre::Away);
                 self.outbox.handle_down();

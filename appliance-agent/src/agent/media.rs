@@ -49,10 +49,8 @@ impl Agent {
         let Some(running) = self.session.running().cloned() else { return };
         self.status.clip_started_at_ms = None;
         self.status.program_shown_at_ms = None;
-        if !self.supervisor.is_ready() {
-            return;
-        }
         let now = self.now();
+        // Made (and kept) even when the child is not ready: an agent that is killed now comes back with them.
         let (session_key, session_cert) = match self.keys.for_session(&running.join.session, &self.identity) {
             Ok(keys) => keys,
             Err(error) => {
@@ -62,6 +60,9 @@ impl Agent {
                 return;
             }
         };
+        if !self.supervisor.is_ready() {
+            return;
+        }
         let (muted, on_record) = (running.muted, running.on_record);
         self.tell(ToMedia::Join { order: *running.join, muted, session_key, session_cert });
         if on_record {
@@ -192,18 +193,19 @@ impl Agent {
 
     /// The program ends: the child closes its files, and ends.
     pub(super) async fn close_media(&mut self, events: &mut mpsc::Receiver<MediaEvent>) {
+        let in_session = self.session.running().is_some() && self.supervisor.is_ready();
         self.supervisor.handle_shutdown();
-        let Some(life) = self.life.take() else { return };
-        let in_session = self.session.running().is_some();
+        let Some(life) = &self.life else { return };
         if in_session {
             let _ = life.tell(ToMedia::Leave);
+        } else {
+            self.life = None;
         }
-        let mut life = if in_session { Some(life) } else { None };
         // Without its sending end the child's socket closes, and the child ends.
         let closed = tokio::time::timeout(CLOSING, async {
             while let Some(event) = events.recv().await {
                 match event {
-                    MediaEvent::Said(FromMedia::Left { .. }) => life = None,
+                    MediaEvent::Said(FromMedia::Left { .. }) => self.life = None,
                     MediaEvent::Gone { .. } => return,
                     MediaEvent::Said(_) | MediaEvent::Connected => {}
                 }

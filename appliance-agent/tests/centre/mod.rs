@@ -9,6 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -82,7 +83,7 @@ pub struct Centre {
     key: Signer,
     server_key: String,
     broker: Option<Child>,
-    listener: Child,
+    ears: Ears,
     heard: Receiver<Seen>,
     /// Seen, but not what was waited for.
     backlog: Vec<Seen>,
@@ -114,7 +115,7 @@ impl Centre {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
-        let (ca, bootstrap) = (Ca::new("fleet"), Ca::new("bootstrap"));
+        let (ca, bootstrap) = (Ca::new("fleet CA"), Ca::new("bootstrap CA"));
         std::fs::write(dir.join("fleet-ca.pem"), &ca.pem).unwrap();
         std::fs::write(dir.join("bootstrap-ca.pem"), &bootstrap.pem).unwrap();
         ca.issue(dir, "broker");
@@ -144,7 +145,7 @@ impl Centre {
         )
         .unwrap();
         let broker = start_broker(dir, port);
-        let (listener, heard) = listen(dir, port);
+        let (ears, heard) = Ears::open(dir, port);
         Self {
             port,
             enrol_port,
@@ -152,7 +153,7 @@ impl Centre {
             key,
             server_key: B64.encode(public),
             broker: Some(broker),
-            listener,
+            ears,
             heard,
             backlog: Vec::new(),
             command: 0,
@@ -191,7 +192,8 @@ impl Centre {
             }
             self.backlog.push(seen);
         }
-        panic!("waited for {what} in vain; seen: {:#?}", self.backlog);
+        let log = std::fs::read_to_string(self.dir().join("broker.log")).unwrap_or_default();
+        panic!("waited for {what} in vain; seen: {:#?}\nbroker: {log}", self.backlog);
     }
 
     /// Every event that comes until one fits, in the order of their numbers, signature checked; all are acknowledged.
@@ -348,9 +350,10 @@ impl Centre {
 
 impl Drop for Centre {
     fn drop(&mut self) {
-        for child in self.broker.iter_mut().chain([&mut self.listener]) {
-            let _ = child.kill();
-            let _ = child.wait();
+        self.ears.close();
+        if let Some(broker) = &mut self.broker {
+            let _ = broker.kill();
+            let _ = broker.wait();
         }
     }
 }
@@ -361,7 +364,7 @@ fn start_broker(dir: &Path, port: u16) -> Child {
         .arg(dir.join("mosquitto.conf"))
         .env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()))
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::options().create(true).append(true).open(dir.join("broker.log")).unwrap())
         .spawn()
         .expect("mosquitto is installed");
     until("the broker", || TcpStream::connect(("127.0.0.1", port)).ok());
@@ -376,18 +379,45 @@ fn tool(name: &str, dir: &Path, port: u16) -> Command {
     command
 }
 
-fn listen(dir: &Path, port: u16) -> (Child, Receiver<Seen>) {
-    let mut child = tool("mosquitto_sub", dir, port)
+/// What the server hears. `mosquitto_sub` ends when it finds no broker: it is started again, and the broker has kept
+/// what came meanwhile.
+struct Ears(Arc<Mutex<Option<Child>>>);
+
+impl Ears {
+    fn open(dir: &Path, port: u16) -> (Self, Receiver<Seen>) {
+        let (tell, heard) = channel();
+        let child = Arc::new(Mutex::new(Some(listen(dir, port))));
+        let (dir, shared) = (dir.to_owned(), child.clone());
+        std::thread::spawn(move || {
+            loop {
+                let Some(out) = shared.lock().unwrap().as_mut().and_then(|child| child.stdout.take()) else { return };
+                carry(BufReader::new(out).lines(), &tell);
+                std::thread::park_timeout(Duration::from_millis(100));
+                let mut child = shared.lock().unwrap();
+                let Some(ended) = child.as_mut() else { return };
+                let _ = ended.wait();
+                *ended = listen(&dir, port);
+            }
+        });
+        (Self(child), heard)
+    }
+
+    fn close(&self) {
+        if let Some(mut child) = self.0.lock().unwrap().take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn listen(dir: &Path, port: u16) -> Child {
+    tool("mosquitto_sub", dir, port)
         .args(["-i", "ears", "-c", "-x", "600", "-q", "1", "-t", "bp/1/+/up/#", "-t", "bp/1/enrol/+/up"])
         .args(["-F", "%t|%r|%P|%p"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (tell, heard) = channel();
-    std::thread::spawn(move || carry(lines, &tell));
-    (child, heard)
+        .unwrap()
 }
 
 fn carry(lines: impl Iterator<Item = std::io::Result<String>>, tell: &Sender<Seen>) {
