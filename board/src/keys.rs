@@ -163,13 +163,11 @@ impl Keys {
         self.known.push(key);
         let value = self.table.remove(key)?;
         let got = value.to_string();
-        match value.try_into() {
-            Ok(value) => Some(value),
-            Err(_) => {
-                self.fault(key, FaultKind::Wrong { got, example }, faults);
-                None
-            }
+        let value = value.try_into().ok();
+        if value.is_none() {
+            self.fault(key, FaultKind::Wrong { got, example }, faults);
         }
+        value
     }
 
     /// The value of a key that must be there.
@@ -188,6 +186,7 @@ impl Keys {
     }
 
     /// A table below this one; an empty one when it is absent.
+    #[must_use]
     pub fn section(&mut self, key: &'static str, faults: &mut Vec<Fault>) -> Self {
         self.optional_section(key, faults).unwrap_or_else(|| self.below(key, Table::new()))
     }

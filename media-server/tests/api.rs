@@ -1,5 +1,7 @@
 //! The API: who may ask, what a site and a session look like, files by ranges.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 mod centre;
 
 use centre::Centre;

@@ -1,5 +1,7 @@
 //! Who may do what at the broker, with real certificates against a real mosquitto.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 mod centre;
 
 use std::time::Duration;

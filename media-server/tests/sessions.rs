@@ -1,5 +1,7 @@
 //! A button is pressed: events, acknowledgements, orders, the worker, the end. The boxes are certificates without media.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 mod centre;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! A start that cannot be: one message with what happened, what it means and what to do, and nothing half-written.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 mod centre;
 
 use std::fs;

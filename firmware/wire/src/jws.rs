@@ -1,7 +1,7 @@
 //! Signatures of commands, twins, acknowledgements and events: detached JWS in the MQTT user property [`PROPERTY`].
 //!
 //! The topic is part of what is signed: a broker alone can neither start a camera, nor forge an event, nor move a
-//! genuine message to another box. Source: RFC 7515 (JWS) appendix F (detached), RFC 8037 (EdDSA), RFC 7518 §3.4 (ES256).
+//! genuine message to another box. Source: RFC 7515 (JWS) appendix F (detached), RFC 8037 (`EdDSA`), RFC 7518 §3.4 (ES256).
 
 use alloc::format;
 use alloc::string::{String, ToString};

@@ -43,6 +43,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`WireError::TooLong`], [`WireError::Malformed`]: end the connection.
+    #[expect(clippy::should_implement_trait, reason = "the type of the next message is the caller's to say")]
     pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, WireError> {
         let Some((head, rest)) = self.buffer.split_first_chunk::<4>() else { return Ok(None) };
         let len = u32::from_be_bytes(*head) as usize;

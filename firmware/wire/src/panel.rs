@@ -177,7 +177,8 @@ impl Reader {
             return None;
         }
         let message = if self.overrun { None } else { decode(&mut self.piece) };
-        if message.is_none() && !(self.piece.is_empty() && !self.overrun) {
+        // A lone zero byte is no frame, so nothing is dropped with it.
+        if message.is_none() && (self.overrun || !self.piece.is_empty()) {
             self.dropped = self.dropped.saturating_add(1);
         }
         self.piece.clear();

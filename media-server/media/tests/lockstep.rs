@@ -1,5 +1,7 @@
 //! Real encoders and decoders, in lockstep: what goes in comes out before the next goes in. No clock, no sleep.
 
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc;

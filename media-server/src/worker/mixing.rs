@@ -113,7 +113,7 @@ impl Mixing {
     fn handle(&mut self, input: Input) {
         match input {
             Input::Picture { site, ticks, picture, arrived } => {
-                self.mixer.handle_picture(&site, ticks, picture, arrived)
+                self.mixer.handle_picture(&site, ticks, picture, arrived);
             }
             Input::Sound { site, packet, arrived } => self.mixer.handle_packet(&site, packet, arrived),
             Input::Presence(site, presence) => self.mixer.handle_presence(&site, presence),

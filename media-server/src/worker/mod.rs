@@ -43,9 +43,8 @@ fn serve(line: &Line, from_line: &mpsc::Receiver<FromLine>) -> anyhow::Result<()
     let opening = loop {
         match from_line.recv_timeout(UNCLAIMED) {
             Ok(FromLine::Message(ToWorker::Open(opening))) => break opening,
-            Ok(FromLine::Message(ToWorker::Close)) => return Ok(()),
+            Ok(FromLine::Message(ToWorker::Close) | FromLine::Gone) => return Ok(()),
             Ok(FromLine::Message(other)) => tracing::warn!(?other, "before the conference is open"),
-            Ok(FromLine::Gone) => return Ok(()),
             Err(_) if line.is_connected() => {}
             Err(_) => return Ok(()),
         }

@@ -66,7 +66,7 @@ impl Paths {
             CentreEvent::SiteUp(site) => self.handle_presence(site, true),
             CentreEvent::SiteDown(site) => self.handle_presence(site, false),
             CentreEvent::Video { site, encoding, unit, after_loss } => {
-                self.handle_video(site, encoding, unit, after_loss)
+                self.handle_video(&site, encoding, unit, after_loss);
             }
             CentreEvent::Audio { site, packet } => {
                 self.ends.recorder.audio(&Stream::Site(site.clone()), packet.clone());
@@ -87,12 +87,12 @@ impl Paths {
         let _ = self.ends.mixing.send(Input::Presence(site, presence));
     }
 
-    fn handle_video(&mut self, site: SiteCode, encoding: Encoding, unit: AccessUnit, after_loss: bool) {
+    fn handle_video(&mut self, site: &SiteCode, encoding: Encoding, unit: AccessUnit, after_loss: bool) {
         if encoding == Encoding::Main {
             self.ends.recorder.video(&Stream::Site(site.clone()), unit.clone());
         }
         let now = Instant::now();
-        let Some(tile) = self.tile(&site) else { return };
+        let Some(tile) = self.tile(site) else { return };
         match encoding {
             Encoding::Main => tile.frames += 1,
             Encoding::Thumb => tile.thumb_at = Some(now),

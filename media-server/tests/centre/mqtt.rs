@@ -55,7 +55,7 @@ impl Line {
         let config = tls::client(&trust, (certs, key)).unwrap();
         let mut options = MqttOptions::new(client_id, "127.0.0.1", credential.port);
         options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(config.into())));
-        options.set_keep_alive(Duration::from_secs(60)).set_max_packet_size(Some(1 << 20));
+        options.set_keep_alive(Duration::from_mins(1)).set_max_packet_size(Some(1 << 20));
         let (client, mut connection) = Client::new(options, 100);
         let (to_signs, signs) = channel();
         let (to_messages, messages) = channel();
