@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod https;
-pub mod measure;
 pub mod mqtt;
 pub mod running;
+
+pub use xtask::measure;

@@ -1,34 +1,93 @@
-//! `cargo xtask bench`: figures, with the alternative measured in the same run.
+//! `cargo xtask bench`: figures of the real system on this machine, against their targets.
+
+mod latency;
+mod start;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use clap::Subcommand;
 use serde::Serialize;
+use xtask::clips::Marks;
+use xtask::sites;
+use xtask::stack::{Plan, Stack};
+use xtask::workspace::target;
+
+use crate::demo::build;
+use crate::setup::{Scope, setup};
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    #[command(subcommand)]
+    what: What,
     /// Write the table as JSON too.
     #[arg(long, value_name = "FILE", global = true)]
     json: Option<PathBuf>,
 }
 
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum What {
+    /// From the press of a button to every box showing the program.
+    Start,
+    /// From camera to screen and from mouth to ear, through the centre.
+    Latency,
+}
+
 /// One line of the table.
 #[derive(Debug, Clone, Serialize)]
 struct Line {
-    name: String,
+    name: &'static str,
     value: f64,
     unit: &'static str,
+    /// The value must be below; nothing is asked when absent.
     target: Option<f64>,
-    pass: bool,
+}
+
+impl Line {
+    fn reached(&self) -> bool {
+        self.target.is_none_or(|target| self.value < target)
+    }
 }
 
 /// Measures, prints the table. Success means that every target was reached.
 pub fn bench(args: &Args) -> Result<ExitCode> {
-    let lines: Vec<Line> = Vec::new();
+    setup(Scope::All, false)?;
+    build()?;
+    let lines = match args.what {
+        What::Start => start::measure()?,
+        What::Latency => latency::measure()?,
+    };
+    for line in &lines {
+        let Line { name, value, unit, target } = line;
+        let target = target.map_or_else(|| "-".to_owned(), |target| format!("{target:.0}"));
+        println!("{name:<32} {value:>9.1} {unit:<4} {target:>6} {}", if line.reached() { "PASS" } else { "FAIL" });
+    }
     if let Some(file) = &args.json {
         std::fs::write(file, serde_json::to_vec_pretty(&lines)?).with_context(|| file.display().to_string())?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if lines.iter().all(Line::reached) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Three boxes that film marks, online.
+fn three_boxes(name: &str) -> Result<Stack> {
+    let dir = target()?.join("bench").join(name);
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    }
+    let sites = sites::defaults(3)?;
+    let clips = Marks::THREE.iter().map(|marks| marks.clip()).collect::<Result<Vec<_>>>()?;
+    let mut stack = Stack::start(Plan { dir, sites, clips, layout: None, spare: None, open_listener: None })?;
+    stack.add_boxes(|_| {})?;
+    stack.wait_online(std::time::Duration::from_mins(1))?;
+    Ok(stack)
+}
+
+/// The value below which that share of all values lies.
+fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
+    sorted.get(at).copied().unwrap_or(f64::NAN)
 }

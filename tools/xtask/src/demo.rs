@@ -157,7 +157,10 @@ fn close(stack: &mut Stack, dir: &Path) -> Result<ExitCode> {
         summary.pids = done.pids;
         summary::write(&dir.join("summary.json"), summary)?;
     }
-    ended?;
+    if let Err(error) = ended {
+        // The server closes and seals what is open when it is told to end: the verdict below is what counts.
+        note(format_args!("{error:#}"));
+    }
     if verdicts.is_empty() {
         bail!("nothing was recorded. Logs: {}", dir.join("log").display());
     }

@@ -186,18 +186,32 @@ impl Stack {
     /// Ends this stack's session (unless it has ended) and waits until its record is sealed.
     pub fn end_session(&mut self, patience: Duration) -> Result<()> {
         let Some(id) = self.session.as_ref().and_then(|session| session.session.clone()) else { return Ok(()) };
-        if self.ended_at_ms(&id)?.is_none() {
-            self.bpctl(&["session", "stop", &id])?;
-        }
-        let ended = wait_for("the session's end", patience, || self.ended_at_ms(&id))?;
+        let mut last = None;
+        let ended = wait_for("the session's end", patience, || {
+            // A machine at its limit may not answer at once: asking again does no harm.
+            match self.ask_to_end(&id) {
+                Ok(ended) => Ok(ended),
+                Err(error) => {
+                    last = Some(error);
+                    Ok(None)
+                }
+            }
+        });
+        let ended = match (ended, last) {
+            (Err(_), Some(error)) => return Err(error.context("the session did not end")),
+            (ended, _) => ended?,
+        };
         if let Some(session) = &mut self.session {
             session.ended_at_ms = Some(ended);
         }
         Ok(())
     }
 
-    fn ended_at_ms(&self, id: &str) -> Result<Option<u64>> {
+    fn ask_to_end(&self, id: &str) -> Result<Option<u64>> {
         let session = self.bpctl(&["session", "show", id])?;
+        if session["state"] == "running" {
+            self.bpctl(&["session", "stop", id])?;
+        }
         Ok(session["ended_at_ms"].as_u64())
     }
 
@@ -312,6 +326,11 @@ impl Stack {
     /// The box of a site.
     pub fn at(&self, code: &str) -> Result<&AtBox> {
         self.boxes.iter().find(|at_box| at_box.code == code).with_context(|| format!("there is no box at {code}"))
+    }
+
+    /// The sites' codes, in the plan's order.
+    pub fn codes(&self) -> Vec<String> {
+        self.plan.sites.iter().map(|site| site.code.clone()).collect()
     }
 
     /// What the supervisor calls the programs of this stack.

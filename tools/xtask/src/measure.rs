@@ -1,4 +1,4 @@
-//! Reads marks back out of films with ffmpeg: flashes, beeps, frame counters (`xtask::clips::Marks`).
+//! Reads marks back out of films with ffmpeg: flashes, beeps, frame counters ([`Marks`](crate::clips::Marks)).
 
 use std::f64::consts::TAU;
 use std::path::Path;
@@ -203,7 +203,7 @@ pub fn longest_step(times: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask::clips::Marks;
+    use crate::clips::Marks;
 
     #[test]
     fn the_marks_of_a_clip_are_found_where_they_were_made() {
