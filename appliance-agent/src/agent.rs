@@ -32,7 +32,7 @@ use crate::mqtt::{self, Centre, Connection, FromCentre};
 use crate::status::{Status, StatusFile};
 use crate::store::{Left, Store};
 use crate::uplink::Uplink;
-use crate::{panel, random, wall_ms};
+use crate::{hex, panel, random, wall_ms};
 
 mod downlink;
 mod media;
@@ -173,11 +173,10 @@ impl Agent {
             program_shown_at_ms: None,
             link_up: false,
         };
-        let boot: String = random::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
         let (first, next) = left.events;
         let now = Millis(0);
         let mut agent = Self {
-            boot: format!("{}-{boot}", left.boot),
+            boot: format!("{}-{}", left.boot, hex(&random::<4>())),
             started: Instant::now(),
             session,
             commands: CommandGate::new(left.high),

@@ -254,14 +254,24 @@ mod tests {
         let faults = load(text).unwrap_err();
         let keys: Vec<_> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
         let expected = [
-            "data_dir", "records_dir", "preset", "bootstrap.broker", "bootstrap.ca", "bootstrap.cert", "bootstrap.key",
-            "camera.video", "data_dri",
+            "data_dir",
+            "records_dir",
+            "preset",
+            "bootstrap.broker",
+            "bootstrap.ca",
+            "bootstrap.cert",
+            "bootstrap.key",
+            "camera.video",
+            "data_dri",
         ];
         assert_eq!(keys, expected);
         for fault in &faults.0 {
             for lang in [Lang::Vi, Lang::En] {
                 let text = fault.text(lang);
-                assert!(text.contains("agent.toml") && text.contains(&fault.key) && text.lines().count() == 3, "{text}");
+                assert!(
+                    text.contains("agent.toml") && text.contains(&fault.key) && text.lines().count() == 3,
+                    "{text}"
+                );
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::config::{Bootstrap, Config};
 use crate::ending::Ending;
 use crate::identity::{self, Facts, Identity, Pems};
 use crate::mqtt::{Centre, Connection, Fault, FromCentre, Message, Post};
-use crate::wall_ms;
+use crate::{hex, random, wall_ms};
 
 /// A broker that is just being started is worth some tries.
 const TRY_FOR: Duration = Duration::from_secs(5);
@@ -44,9 +44,8 @@ pub async fn enrol(config: &Config, code: &str) -> Result<Identity, Ending> {
     let key_pem = key.serialize_pem();
     let pems = Pems { key: &key_pem, cert: &cert_pem, ca: &ca_pem };
     identity::check(&facts, &pems).map_err(|e| bad(&e))?;
-    let not_writable = |e: &dyn std::fmt::Display| {
-        Ending::world(Text::DiskNotWritable, [&config.data_dir.display(), e])
-    };
+    let not_writable =
+        |e: &dyn std::fmt::Display| Ending::world(Text::DiskNotWritable, [&config.data_dir.display(), e]);
     Identity::store(&config.data_dir, &facts, &pems).map_err(|e| not_writable(&e))?;
     tracing::info!(appliance = %facts.appliance, site = %facts.site, "enrolled");
     Identity::load(&config.data_dir)?.ok_or_else(|| not_writable(&"the identity is gone again"))
@@ -81,9 +80,7 @@ fn refused(refusal: Refusal, code: &str) -> Ending {
 
 /// A client id of one's own: two boxes with one id throw each other out for ever.
 fn client_id() -> ClientId {
-    let random: [u8; 12] = crate::random();
-    let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("new-{hex}").parse().expect("hex digits and a hyphen, 28 characters")
+    format!("new-{}", hex(&random::<12>())).parse().expect("hex digits and a hyphen, 28 characters")
 }
 
 async fn ask(bootstrap: &Bootstrap, request: Request) -> Result<Answer, Ending> {
@@ -143,9 +140,8 @@ async fn converse(
 
 fn bootstrap_tls(bootstrap: &Bootstrap) -> Result<rustls::ClientConfig, Ending> {
     let refused = |reason: &dyn std::fmt::Display| Ending::world(Text::BrokerRefused, [&bootstrap.broker, reason]);
-    let read = |path: &std::path::Path| {
-        std::fs::read(path).map_err(|e| refused(&format_args!("{}: {e}", path.display())))
-    };
+    let read =
+        |path: &std::path::Path| std::fs::read(path).map_err(|e| refused(&format_args!("{}: {e}", path.display())));
     let (ca, cert, key) = (read(&bootstrap.ca)?, read(&bootstrap.cert)?, read(&bootstrap.key)?);
     identity::tls(&ca, &cert, &key).map_err(|e| refused(&e))
 }

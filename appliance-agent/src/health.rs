@@ -83,7 +83,7 @@ fn memory_mib(pid: &str) -> u32 {
     let pages: Vec<u64> = statm.split_whitespace().take(3).map_while(|word| word.parse().ok()).collect();
     let [_, resident, _] = pages[..] else { return 0 };
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4_096) as u64;
-    (resident * page >> 20) as u32
+    ((resident * page) >> 20) as u32
 }
 
 fn read_temperature(zone: &Path) -> Option<f32> {

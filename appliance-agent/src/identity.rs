@@ -121,9 +121,11 @@ pub struct Pems<'a> {
 }
 
 fn read(folder: &Path) -> Result<Identity, IdentityFault> {
-    let text =
-        |file: &'static str| std::fs::read_to_string(folder.join(file)).map_err(|source| IdentityFault::File { file, source });
-    let facts: Facts = serde_json::from_str(&text("identity.json")?).map_err(|e| IdentityFault::Facts(e.to_string()))?;
+    let text = |file: &'static str| {
+        std::fs::read_to_string(folder.join(file)).map_err(|source| IdentityFault::File { file, source })
+    };
+    let facts: Facts =
+        serde_json::from_str(&text("identity.json")?).map_err(|e| IdentityFault::Facts(e.to_string()))?;
     if facts.v != Facts::VERSION {
         return Err(IdentityFault::Facts(format!("v {} is not {}", facts.v, Facts::VERSION)));
     }

@@ -138,7 +138,7 @@ async fn live(
             },
         },
     };
-    status.map_or_else(|error| error.to_string(), |status| describe(status))
+    status.map_or_else(|error| error.to_string(), describe)
 }
 
 /// The file that this program was started from; the kernel's own link to it when an update has replaced the file.

@@ -19,7 +19,7 @@ use crate::durable;
 use crate::identity::Identity;
 
 /// A session whose agent was away for longer than this is not resumed: a camera does not start by itself next morning.
-const RESUME_WITHIN: Duration = Duration::from_secs(600);
+const RESUME_WITHIN: Duration = Duration::from_mins(10);
 
 /// The keys of this run.
 pub struct MediaKeys {

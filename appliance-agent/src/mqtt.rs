@@ -245,7 +245,9 @@ async fn serve(
                     FromCentre::Up(Line(client.clone()))
                 }
                 Packet::Publish(publish) => FromCentre::Message(message(publish)),
-                Packet::SubAck(ack) if ack.return_codes.iter().any(|code| !granted(code)) => {
+                Packet::SubAck(ack)
+                    if ack.return_codes.iter().any(|code| !matches!(code, SubscribeReasonCode::Success(_))) =>
+                {
                     return Some(Fault::Refused(format!("{} may not be read", centre.filter)));
                 }
                 Packet::PubAck(ack)
@@ -261,10 +263,6 @@ async fn serve(
             return None;
         }
     }
-}
-
-fn granted(code: &SubscribeReasonCode) -> bool {
-    matches!(code, SubscribeReasonCode::Success(_))
 }
 
 fn message(publish: Publish) -> Message {

@@ -208,14 +208,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn put_running(&self, running: Option<&Running>) -> Result<(), StoreError> {
-        match running {
-            Some(running) => self.put_one(RUNNING, running),
-            None => {
-                let mut batch = Batch::default();
-                batch.remove(RUNNING);
-                self.write(batch)
-            }
+        if let Some(running) = running {
+            return self.put_one(RUNNING, running);
         }
+        let mut batch = Batch::default();
+        batch.remove(RUNNING);
+        self.write(batch)
     }
 
     fn put_one<T: Serialize>(&self, key: &[u8], value: &T) -> Result<(), StoreError> {

@@ -61,7 +61,12 @@ impl Uplink {
         let seq = state_number(self.boot, self.connection, self.states);
         self.states = (self.states + 1).min(u16::MAX - 1);
         let payload = Envelope::new(seq, wall_ms(), presence).to_bytes();
-        self.post(Post { topic: Topic::State(self.appliance.clone()).to_string(), payload, retain: true, ..Post::default() })
+        self.post(Post {
+            topic: Topic::State(self.appliance.clone()).to_string(),
+            payload,
+            retain: true,
+            ..Post::default()
+        })
     }
 
     /// Says what the box is doing, when the centre does not know it yet.

@@ -85,7 +85,8 @@ fn replayed_expired_altered_and_foreign_commands_do_nothing_and_are_reported() {
     centre.post(&topic, &late, Some(&jws), false);
     centre.event_until("an expired one", |event| *event == refused(Some(51), CommandRefusal::Expired));
 
-    let (ours, altered) = (order(52, now_ms() + 60_000, join("s1", "1")), order(52, now_ms() + 60_000, join("s1", SITE)));
+    let (ours, altered) =
+        (order(52, now_ms() + 60_000, join("s1", "1")), order(52, now_ms() + 60_000, join("s1", SITE)));
     let jws = centre.sign(&topic, &ours);
     centre.post(&topic, &altered, Some(&jws), false);
     let forged = refused(Some(52), CommandRefusal::BadSignature);
@@ -155,9 +156,10 @@ fn no_event_is_lost_when_broker_and_agent_are_killed_and_the_session_goes_on() {
     }
     assert_eq!(muted, [true, false, true, false, true, false, true]);
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
-    centre.presence("which session it is in", |state| {
-        matches!(state, Presence::Online(online) if online.session == Some(session("s1")) && online.muted)
-    });
+    centre.presence(
+        "which session it is in",
+        |state| matches!(state, Presence::Online(online) if online.session == Some(session("s1")) && online.muted),
+    );
 }
 
 #[test]
@@ -226,4 +228,78 @@ fn the_media_child_is_started_again_and_never_outlives_the_agent() {
     let second = until("another media child", || child(&centre).filter(|pid| *pid != first));
     signal(&agent, nix::sys::signal::Signal::SIGKILL);
     until("its end", || (!alive(second)).then_some(()));
+}
+
+#[test]
+fn a_box_captures_and_records_its_own_contribution_and_goes_on_when_its_media_child_is_killed() {
+    let mut centre = Centre::new();
+    let config = centre.enrol();
+    let mut agent = run_agent(&config);
+    started(&mut centre);
+    // Nobody listens at the media address: the box records all the same.
+    centre.command(join("s1", SITE));
+    let joined = Event::Joined { session: session("s1") };
+    let recording = |event: &Event| matches!(event, Event::Recording { session: of, .. } if *of == session("s1"));
+    let mut said = centre.event_until("recording", recording);
+    assert!(said.iter().any(|(_, event)| *event == joined), "{said:?}");
+    let clip_started = until("the clip's begin", || centre.status()?["clip_started_at_ms"].as_u64());
+
+    let pid = until("a media child", || centre.status()?["media_pid"].as_i64());
+    let killed = std::time::Instant::now();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    said = centre.event_until("recording again", recording);
+    assert!(said.iter().any(|(_, event)| matches!(event, Event::MediaRestarted { count: 1, .. })), "{said:?}");
+    assert!(killed.elapsed().as_secs() < 5, "{:?}", killed.elapsed());
+    until("the clip's new begin", || centre.status()?["clip_started_at_ms"].as_u64().filter(|at| *at > clip_started));
+
+    centre.command(Order::Leave { session: session("s1") });
+    centre.event_until("left", |event| *event == Event::Left { session: session("s1") });
+    let files: Vec<_> = std::fs::read_dir(centre.dir().join("records/s1"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for file in ["site-17611.mp4", "site-17611.2.mp4", "journal.jsonl", "session.json"] {
+        assert!(files.iter().any(|name| name == file), "{file} in {files:?}");
+    }
+    signal(&agent, nix::sys::signal::Signal::SIGTERM);
+    assert!(end_of(&mut agent).0.success());
+}
+
+/// What a process has used: processor ticks of 10 ms, resident MiB, bytes sent to disks.
+fn used(pid: u32) -> (u64, u64, u64) {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
+    let stat = read("stat");
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    let number = |text: &str, key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    };
+    (ticks, number(&read("status"), "VmRSS:") / 1024, number(&read("io"), "write_bytes:"))
+}
+
+#[test]
+fn an_idle_control_process_costs_next_to_nothing() {
+    let mut centre = Centre::new();
+    let config = centre.enrol();
+    let _panel = Panel::new(&centre);
+    let agent = run_agent(&config);
+    started(&mut centre);
+    until("a media child", || centre.status()?["media_pid"].as_i64());
+    let health = |centre: &mut Centre| {
+        centre.expect("health", |seen| matches!(seen.topic, Topic::Health(_)).then_some(()));
+    };
+    // Reports come every 5 s: the time between the second and the fourth is at least one such period.
+    health(&mut centre);
+    health(&mut centre);
+    let (begin, before) = (std::time::Instant::now(), used(agent.0.id()));
+    health(&mut centre);
+    health(&mut centre);
+    let (seconds, after) = (begin.elapsed().as_secs_f64(), used(agent.0.id()));
+    let share = (after.0 - before.0) as f64 / seconds;
+    let written = (after.2 - before.2) as f64 / seconds * 3_600.0;
+    println!("{share:.2} % of a core, {} MiB, {:.3} MB/h", after.1, written / 1e6);
+    assert!(share < 1.0, "{share} % of a core");
+    assert!(after.1 < 40, "{} MiB", after.1);
+    assert!(written < 1e6, "{written} bytes per hour");
 }

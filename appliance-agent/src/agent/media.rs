@@ -168,8 +168,7 @@ impl Agent {
             FromMedia::Fragment { file, .. } => self.session.handle_fragment(&file),
             FromMedia::ProgramShown { at_ms } => self.status.program_shown_at_ms = Some(at_ms),
             FromMedia::Meters { encoder_fps, mic_dbfs, link } => {
-                self.meters =
-                    Meters { encoder_fps: Some(encoder_fps), mic_dbfs: Some(mic_dbfs), link: Some(link) };
+                self.meters = Meters { encoder_fps: Some(encoder_fps), mic_dbfs: Some(mic_dbfs), link: Some(link) };
             }
             FromMedia::Left { session } => self.session.handle_left(&session),
         }

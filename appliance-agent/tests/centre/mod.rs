@@ -22,9 +22,7 @@ use bridgepoint_wire::panel::{FromPanel, Reader, ToPanel, encode};
 use bridgepoint_wire::presence::Presence;
 use bridgepoint_wire::twin::Desired;
 use bridgepoint_wire::{ApplianceId, Envelope, SessionId, Topic};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer, KeyPair,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer, KeyPair};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -139,11 +137,8 @@ impl Centre {
             "user server\ntopic readwrite bp/#\n\npattern write bp/1/%u/up/#\npattern read bp/1/%u/down/#\n",
         )
         .unwrap();
-        std::fs::write(
-            dir.join("enrol-acl"),
-            "pattern write bp/1/enrol/%c/up\npattern read bp/1/enrol/%c/down\n",
-        )
-        .unwrap();
+        std::fs::write(dir.join("enrol-acl"), "pattern write bp/1/enrol/%c/up\npattern read bp/1/enrol/%c/down\n")
+            .unwrap();
         let broker = start_broker(dir, port);
         let (ears, heard) = Ears::open(dir, port);
         Self {
@@ -294,25 +289,24 @@ impl Centre {
             let Topic::EnrolRequest(client) = &seen.topic else { return None };
             Some((client.clone(), seen.read::<Request>().body))
         });
-        let answer = match refusal {
-            Some(refusal) => Answer::Refused(refusal),
-            None => {
-                assert_eq!((request.code.as_str(), request.serial.as_str()), (CODE, "BP-TEST"));
-                let mut csr = CertificateSigningRequestParams::from_pem(&request.csr_pem).unwrap();
-                csr.params.distinguished_name = rcgen::DistinguishedName::new();
-                csr.params.distinguished_name.push(DnType::CommonName, APPLIANCE);
-                let cert = csr.signed_by(&self.ca.issuer).unwrap();
-                let (_, parsed) = x509_parser::parse_x509_certificate(cert.der()).unwrap();
-                self.box_key = Some(PublicKey::P256(parsed.public_key().subject_public_key.data.to_vec()));
-                Answer::Enrolled(Box::new(Enrolled {
-                    appliance: appliance(),
-                    site: SITE.parse().unwrap(),
-                    cert_pem: cert.pem(),
-                    ca_pem: self.ca.pem.clone(),
-                    server_key: self.server_key.clone(),
-                    broker: format!("127.0.0.1:{}", self.port),
-                }))
-            }
+        let answer = if let Some(refusal) = refusal {
+            Answer::Refused(refusal)
+        } else {
+            assert_eq!((request.code.as_str(), request.serial.as_str()), (CODE, "BP-TEST"));
+            let mut csr = CertificateSigningRequestParams::from_pem(&request.csr_pem).unwrap();
+            csr.params.distinguished_name = rcgen::DistinguishedName::new();
+            csr.params.distinguished_name.push(DnType::CommonName, APPLIANCE);
+            let cert = csr.signed_by(&self.ca.issuer).unwrap();
+            let (_, parsed) = x509_parser::parse_x509_certificate(cert.der()).unwrap();
+            self.box_key = Some(PublicKey::P256(parsed.public_key().subject_public_key.data.to_vec()));
+            Answer::Enrolled(Box::new(Enrolled {
+                appliance: appliance(),
+                site: SITE.parse().unwrap(),
+                cert_pem: cert.pem(),
+                ca_pem: self.ca.pem.clone(),
+                server_key: self.server_key.clone(),
+                broker: format!("127.0.0.1:{}", self.port),
+            }))
         };
         let envelope = Envelope::new(1, now_ms(), answer);
         self.post(&Topic::EnrolAnswer(client), &envelope.to_bytes(), None, false);
