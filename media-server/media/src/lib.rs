@@ -12,7 +12,7 @@
 //! * [`OpusEnc`] for the shared mix and one for each site that gets its own mix, called in the tick thread;
 //! * [`OpusDec`] goes into `MixerConfig::decoder`.
 //!
-//! An element works inside of the call that pushes a buffer into it ([`chain`]): there are no streaming threads, no
+//! An element works inside of the call that pushes a buffer into it (`chain`): there are no streaming threads, no
 //! clock and no state that a pipeline would have to reach. Dropping a decoder or an encoder closes its queue; its
 //! thread ends by itself.
 
