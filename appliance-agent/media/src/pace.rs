@@ -197,7 +197,7 @@ impl<P> Reel<P> {
         self.pictures.front().map(|(position, _)| *position)
     }
 
-    /// The next picture when the line has come to `now`. One that is later than [`TOO_LATE`] and has a successor that is
+    /// The next picture when the line has come to `now`. One that is later than `TOO_LATE` and has a successor that is
     /// due as well is dropped: late video is worth nothing.
     pub fn take_picture(&mut self, now: u64) -> Option<(u64, P)> {
         let due = |at: Option<&(u64, P)>, age: u64| at.is_some_and(|(at, _)| at + age <= now);
