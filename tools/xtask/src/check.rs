@@ -55,7 +55,7 @@ fn clippy() -> Result<()> {
 fn docs() -> Result<()> {
     let mut doc = cargo()?;
     doc.args(["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
-    // Private items are documented here, so links to them lead somewhere.
+    // A link to a private item is for those who read the source.
     run(doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"))
 }
 
