@@ -24,10 +24,10 @@ pub struct Clip {
 
 impl Clip {
     /// The clip number `n` of those that are made once in `folder`: a moving test picture that flashes white for two
-    /// frames each second, and a beep with each flash.
+    /// frames each second, for six every five seconds, and a beep with each flash.
     pub fn made(folder: &Path, n: usize, thumb: (u16, u16)) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let source = folder.join(format!("site-{n}.mkv"));
+        let source = folder.join(format!("flash-{n}.mkv"));
         if !source.exists() {
             make(&source, n)?;
         }
@@ -71,7 +71,7 @@ fn make(source: &Path, n: usize) -> anyhow::Result<()> {
     let picture = format!(
         "testsrc2=size=1280x720:rate={FPS}:duration={SECONDS},hue=h={hue},noise=alls=6:allf=t,\
          drawbox=x=480:y=200:w=320:h=320:color=black:t=fill,\
-         drawbox=x=480:y=200:w=320:h=320:color=white:t=fill:enable='lt(mod(n\\,25)\\,2)'"
+         drawbox=x=480:y=200:w=320:h=320:color=white:t=fill:enable='lt(mod(n\\,25)\\,2)+lt(mod(n\\,125)\\,6)'"
     );
     let tone = 400 + 90 * n;
     let beep = format!("aevalsrc='0.3*sin(2*PI*{tone}*t)*lt(mod(t\\,1)\\,0.08)':s=48000:d={SECONDS}");

@@ -16,7 +16,7 @@ use bridgepoint_wire::media::{AccessUnit, OpusPacket};
 use bridgepoint_wire::{SessionId, SiteCode};
 
 use crate::clip::{Clip, FPS};
-use crate::measure::Received;
+use crate::measure::{Flash, Received};
 use crate::worker::Worker;
 
 /// Every site sends its first frame of a round at its own part of a frame's time: real cameras are not in step.
@@ -62,7 +62,7 @@ pub fn start(server: &Path, archive: &Path, sites: usize, thumb: (u16, u16)) -> 
 
 impl Running {
     /// Sends every site's clip, paced, until `length` is over. Returns when the first site's flashes were sent.
-    pub fn send(&self, clips: &[Clip], length: Duration) -> Vec<Instant> {
+    pub fn send(&self, clips: &[Clip], length: Duration) -> Vec<Flash> {
         let start = Instant::now();
         let mut flashes = Vec::new();
         for frame in 0..length.as_secs() * FPS {
@@ -70,7 +70,7 @@ impl Running {
                 let due = start + Duration::from_millis(frame * 40) + STAGGER * (n as u32 % 5);
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
                 if n == 0 && frame % FPS == 0 {
-                    flashes.push(Instant::now());
+                    flashes.push(Flash { at: Instant::now(), long: frame % (5 * FPS) == 0 });
                 }
                 self.send_frame(link, clip, frame);
             }

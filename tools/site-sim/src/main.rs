@@ -18,7 +18,7 @@ use clap::Parser;
 use serde::Serialize;
 
 use self::clip::Clip;
-use self::measure::{Area, Received, Window};
+use self::measure::{Area, Flash, Received, Window};
 
 /// Until the encoders' rate control and the sites' links have settled.
 const WARM_UP: Duration = Duration::from_secs(5);
@@ -151,7 +151,12 @@ fn gstreamer(options: &Options, length: Duration) -> anyhow::Result<Figures> {
         child.wait()?;
     }
     // Each second's first frame of the clip is light; a frame that is lost on loopback would show as a shifted delay.
-    let flashes: Vec<Instant> = sent.iter().enumerate().filter(|(n, _)| n % 25 == 0).map(|(_, r)| r.at).collect();
+    let flashes: Vec<Flash> = sent
+        .iter()
+        .enumerate()
+        .filter(|(n, _)| n % 25 == 0)
+        .map(|(n, r)| Flash { at: r.at, long: n % 125 == 0 })
+        .collect();
     figures(options, &program, &flashes, &cpu, memory_mib)
 }
 
@@ -171,7 +176,7 @@ fn watch(pid: u32) -> Vec<(Instant, f64)> {
 fn figures(
     options: &Options,
     received: &[Received],
-    flashes: &[Instant],
+    flashes: &[Flash],
     cpu: &[(Instant, f64)],
     memory_mib: f64,
 ) -> anyhow::Result<Figures> {
@@ -227,10 +232,10 @@ fn arrived(packet: &[u8]) -> Option<Arrived<'_>> {
 /// The clip again and again, as one file: stock elements cannot loop without a jump in timing.
 fn looped(options: &Options, n: usize, length: Duration) -> anyhow::Result<PathBuf> {
     let source = match &options.media {
-        None => options.clips.join(format!("site-{n}.mkv")),
+        None => options.clips.join(format!("flash-{n}.mkv")),
         Some(_) => anyhow::bail!("--media is for `--alone`: the alternative needs clips of its own"),
     };
-    let target = options.clips.join(format!("site-{n}.{}s.mkv", length.as_secs() + 5));
+    let target = options.clips.join(format!("flash-{n}.{}s.mkv", length.as_secs() + 5));
     if !target.exists() {
         clip::repeat(&source, &target, length + Duration::from_secs(5))?;
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures of the real system on this machine, against their targets.
 
 mod latency;
+mod mix;
 mod start;
 
 use std::path::PathBuf;
@@ -27,12 +28,14 @@ pub struct Args {
     json: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum What {
     /// From the press of a button to every box showing the program.
     Start,
     /// From camera to screen and from mouth to ear, through the centre.
     Latency,
+    /// CPU of the conference worker, beside the same job done by a plain GStreamer pipeline.
+    Mix(mix::Args),
 }
 
 /// One line of the table.
@@ -55,14 +58,15 @@ impl Line {
 pub fn bench(args: &Args) -> Result<ExitCode> {
     setup(Scope::All, false)?;
     build()?;
-    let lines = match args.what {
+    let lines = match &args.what {
         What::Start => start::measure()?,
         What::Latency => latency::measure()?,
+        What::Mix(args) => mix::measure(args)?,
     };
     for line in &lines {
         let Line { name, value, unit, target } = line;
-        let target = target.map_or_else(|| "-".to_owned(), |target| format!("{target:.0}"));
-        println!("{name:<32} {value:>9.1} {unit:<4} {target:>6} {}", if line.reached() { "PASS" } else { "FAIL" });
+        let target = target.map_or_else(|| "-".to_owned(), |target| target.to_string());
+        println!("{name:<32} {value:>9.3} {unit:<8} {target:>6} {}", if line.reached() { "PASS" } else { "FAIL" });
     }
     if let Some(file) = &args.json {
         std::fs::write(file, serde_json::to_vec_pretty(&lines)?).with_context(|| file.display().to_string())?;

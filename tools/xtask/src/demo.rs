@@ -197,7 +197,9 @@ impl Deaths {
 /// Builds the programs that a stack is made of.
 pub fn build() -> Result<()> {
     say("Dựng chương trình (lần đầu mất vài phút)", "Building the programs (some minutes the first time)");
-    run(cargo()?.args(["build", "--release"]))
+    // The whole workspace, as the tests build it: another choice of packages would be other features of the same
+    // libraries, built once more.
+    run(cargo()?.args(["build", "--release", "--workspace"]))
 }
 
 /// An empty folder that is ours alone: an earlier demo in it is put aside (or removed, in the default place); a folder
