@@ -6,7 +6,7 @@ use bridgepoint_wire::health::Health;
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::Serialize;
 use server_core::fleet::{Reach, SiteView};
-use server_core::session::{By, Phase, Session};
+use server_core::session::{By, Figures, Phase, Session};
 
 /// One site.
 #[derive(Debug, Clone, Serialize)]
@@ -74,6 +74,7 @@ pub struct SessionJson {
     pub ended_at_ms: Option<u64>,
     /// What the last verification said.
     pub verify: Option<String>,
+    figures: Option<Figures>,
     /// Its folder.
     pub archive: String,
 }
@@ -114,6 +115,7 @@ impl SessionJson {
             first_program_frame_ms: session.first_program_frame_ms,
             ended_at_ms,
             verify,
+            figures: session.figures.filter(|_| ended_at_ms.is_none()),
             archive: archive.to_string_lossy().into_owned(),
         }
     }

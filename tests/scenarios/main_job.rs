@@ -75,7 +75,7 @@ fn a_site_is_in_the_program(program: &Path, code: &str, marks: Marks) {
 fn a_site_is_recorded(file: &Path, code: &str, marks: Marks) {
     let picture = times(file, "v").unwrap();
     let step = longest_step(&picture);
-    println!("{code} on its own: longest step {step} s");
+    assert!(step <= 0.2, "{code} on its own: a step of {step} s between frames");
     let late = sound_after_picture(&flashes(file, Part::FLASH).unwrap(), &beeps(&sound(file).unwrap(), marks.tone));
     // The first and the last mark may be cut.
     let late = &late[1..late.len() - 1];

@@ -131,6 +131,17 @@ enum Worker {
     Dead { at_ms: u64 },
 }
 
+/// What a worker says of the whole conference, once a second.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Figures {
+    /// Program frames encoded in that second.
+    pub program_fps: f32,
+    /// Of these, composed more than half a frame late.
+    pub late_ticks: u32,
+    /// Datagrams dropped at the media port since this worker began: from strangers, malformed, forged, repeated.
+    pub dropped_datagrams: u64,
+}
+
 /// One session. Reads no clock: every method is told the time (server's clock, ms since 1970).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {
@@ -155,6 +166,9 @@ pub struct Session {
     worker: Worker,
     on_record: bool,
     pause_ms: u64,
+    /// The worker's newest figures.
+    #[serde(skip)]
+    pub figures: Option<Figures>,
     #[serde(skip)]
     pending: VecDeque<ToWorker>,
     #[serde(skip)]
@@ -185,6 +199,7 @@ impl Session {
             worker: Worker::Opening { since_ms: now_ms },
             on_record: false,
             pause_ms: 0,
+            figures: None,
             pending: VecDeque::new(),
             acts: VecDeque::new(),
         };
@@ -382,6 +397,11 @@ impl Session {
                 }
             }
             FromWorker::Stats(stats) => {
+                self.figures = Some(Figures {
+                    program_fps: stats.program_fps,
+                    late_ticks: stats.late_ticks,
+                    dropped_datagrams: stats.dropped,
+                });
                 for site in stats.sites {
                     if let Some(member) = self.members.get_mut(&site.code) {
                         member.stats = Some(site);

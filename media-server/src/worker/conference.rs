@@ -30,7 +30,6 @@ const FONTS: &str = "/usr/share/fonts/truetype/noto";
 
 /// A running conference.
 pub struct Conference {
-    clock: SessionClock,
     recorder: Arc<Recorder>,
     link: CentreLink,
     slot: LinkSlot,
@@ -89,7 +88,7 @@ impl Conference {
         })?;
 
         let mut conference =
-            Self { clock, recorder, link: running, slot: link, inputs, ticking, program, sites: Vec::new(), line };
+            Self { recorder, link: running, slot: link, inputs, ticking, program, sites: Vec::new(), line };
         for site in opening.sites {
             conference.let_in(site);
         }
@@ -114,11 +113,8 @@ impl Conference {
                 self.line.say(FromWorker::WhipAnswer { site, answer });
             }
             ToWorker::WhipEnd { site } => self.whip_ended(&site),
-            ToWorker::Mute { site, on } => {
-                let at_ms = self.clock.utc_ms(self.clock.now());
-                self.recorder.note(at_ms, "mute", serde_json::json!({ "site": site, "on": on }));
-                self.tell_mix(Input::Mute(site, on));
-            }
+            // Who muted whom is control's to note.
+            ToWorker::Mute { site, on } => self.tell_mix(Input::Mute(site, on)),
             ToWorker::Site(site) => self.let_in(site),
             ToWorker::Open(_) => tracing::error!("a worker has one conference; this one is open"),
             ToWorker::Close => {}

@@ -1,0 +1,147 @@
+//! The bytes of every payload of version 1. When a test here fails, change the code, never the file: boxes in the field
+//! speak these bytes.
+
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
+
+use std::fmt::Debug;
+
+use bridgepoint_wire::Envelope;
+use bridgepoint_wire::command::{Command, IceCredentials, Join, Order, Outcome, Reply, VideoOrder};
+use bridgepoint_wire::enrol::{Answer, Enrolled, Refusal, Request};
+use bridgepoint_wire::event::{Ack, CommandRefusal, Event, MutedBy, PressRefusal};
+use bridgepoint_wire::health::{Health, LinkHealth};
+use bridgepoint_wire::presence::{Online, Presence};
+use bridgepoint_wire::twin::Desired;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+const AT: u64 = 1_795_500_000_000;
+
+/// `bodies` in envelopes, one a line, are the file's bytes, and the file's bytes read back as them.
+fn holds<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, bodies: Vec<T>) {
+    let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
+    let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let envelopes: Vec<_> = (1..).zip(bodies).map(|(seq, body)| Envelope::new(seq, AT, body)).collect();
+    let lines: Vec<String> = envelopes.iter().map(|e| String::from_utf8(e.to_bytes()).unwrap()).collect();
+    assert_eq!(lines.join("\n") + "\n", golden, "{file}");
+    let read: Vec<Envelope<T>> = golden.lines().map(|line| Envelope::from_bytes(line.as_bytes()).unwrap()).collect();
+    assert_eq!(read, envelopes, "{file}");
+}
+
+fn id<T: std::str::FromStr<Err: Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+#[test]
+fn v1_state() {
+    let online = Online {
+        site: id("17611"),
+        version: "0.1.0".into(),
+        boot: "1".into(),
+        dtls_fingerprint: "AA:BB".into(),
+        session: Some(id("20261124-101530-17611")),
+        muted: false,
+        twin: 3,
+    };
+    holds("v1-state.json", vec![Presence::Online(online), Presence::Lost]);
+}
+
+#[test]
+fn v1_health() {
+    let measured = Health {
+        uptime_s: 60,
+        cpu_percent: 12.5,
+        memory_mib: 80,
+        disk_free_mib: 20_000,
+        disk_used_percent: 40.0,
+        encoder_fps: Some(25.0),
+        mic_dbfs: Some(-30.5),
+        link: Some(LinkHealth { up: true, rtt_ms: Some(1.5), loss_percent: 0.0, up_kbps: 2_000, down_kbps: 2_100 }),
+        clock_offset_ms: Some(-3),
+        version: "0.1.0".into(),
+        media: "capturing".into(),
+        temperature_c: Some(51.0),
+    };
+    holds("v1-health.json", vec![measured, Health::default()]);
+}
+
+#[test]
+fn v1_event() {
+    let session = || id("20261124-101530-17611");
+    let events = vec![
+        Event::Started { version: "0.1.0".into() },
+        Event::CallRequested { sites: vec![id("16681"), id("16756")] },
+        Event::EndRequested { session: session() },
+        Event::PressRefused { reason: PressRefusal::NotTheCaller },
+        Event::Muted { on: true, by: MutedBy::Button },
+        Event::Joined { session: session() },
+        Event::Left { session: session() },
+        Event::Recording { session: session(), file: "site-17611.mp4".into() },
+        Event::MediaRestarted { count: 1, reason: "signal 9".into() },
+        Event::CommandRefused { seq: Some(7), reason: CommandRefusal::Replayed },
+        Event::TwinRefused { version: None, reason: "malformed".into() },
+        Event::Fault { text: "CameraMissing".into(), details: vec!["/dev/video0".into()] },
+    ];
+    holds("v1-event.json", events);
+}
+
+#[test]
+fn v1_ack() {
+    holds("v1-ack.json", vec![Ack { through: 41 }]);
+}
+
+#[test]
+fn v1_command() {
+    let ice = |name: &str| IceCredentials { ufrag: name.into(), pwd: "p".repeat(22) };
+    let join = Join {
+        session: id("20261124-101530-17611"),
+        origin_ms: AT,
+        caller: id("17611"),
+        media: vec!["127.0.0.1:7000".into()],
+        dtls_fingerprint: "AA:BB".into(),
+        ice_centre: ice("centre"),
+        ice_box: ice("box1"),
+        main: VideoOrder { width: 1280, height: 720, fps: 25, kbps: 1_500 },
+        thumb: VideoOrder { width: 640, height: 360, fps: 25, kbps: 500 },
+        audio_kbps: 48,
+    };
+    let session = || id("20261124-101530-17611");
+    let orders = [
+        Order::Join(Box::new(join)),
+        Order::Leave { session: session() },
+        Order::Tally { session: session(), on_record: true },
+        Order::Mute { on: true },
+        Order::CallRefused { reason: PressRefusal::Busy },
+        Order::ReportHealth,
+    ];
+    let command = |order| Command { expires_at_ms: AT + 10_000, order };
+    holds("v1-command.json", orders.into_iter().map(command).collect());
+}
+
+#[test]
+fn v1_reply() {
+    let outcomes = [Outcome::Accepted, Outcome::Refused(CommandRefusal::Expired)];
+    holds("v1-reply.json", outcomes.into_iter().map(|outcome| Reply { to: 7, outcome }).collect());
+}
+
+#[test]
+fn v1_desired() {
+    let desired = Desired { version: 2, site: id("16756"), name: "Xã Tri Lễ".into(), calls: vec![id("17611")] };
+    holds("v1-desired.json", vec![desired]);
+}
+
+#[test]
+fn v1_enrolment() {
+    let request = Request { code: "7KQ2-M9FD".into(), serial: "SN-1".into(), csr_pem: "PEM".into() };
+    holds("v1-enrol-request.json", vec![request]);
+    let enrolled = Enrolled {
+        appliance: id("bp-17611-abc"),
+        site: id("17611"),
+        cert_pem: "PEM".into(),
+        ca_pem: "PEM".into(),
+        server_key: "KEY".into(),
+        broker: "127.0.0.1:8883".into(),
+    };
+    let answers = vec![Answer::Enrolled(Box::new(enrolled)), Answer::Refused(Refusal::UsedCode)];
+    holds("v1-enrol-answer.json", answers);
+}
