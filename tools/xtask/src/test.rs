@@ -1,11 +1,13 @@
 //! `cargo xtask test`: everything that can be tested on this machine.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _, stdout};
+use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context as _, Result};
 use xtask::words::say;
-use xtask::workspace::{cargo, gst_registry, root, run};
+use xtask::workspace::{cargo, gst_registry, root, run, target};
 
 use crate::setup::{Scope, setup};
 
@@ -31,6 +33,25 @@ impl Count {
     }
 }
 
+/// Where tests and the programs that they start (browsers above all) leave what they leave: gone with the tests.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(folder: PathBuf) -> Result<Self> {
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        }
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Sets up, builds, tests. The last line is `N passed, N failed`.
 pub fn test(filter: Option<&str>) -> Result<ExitCode> {
     setup(Scope::All, false)?;
@@ -42,6 +63,10 @@ pub fn test(filter: Option<&str>) -> Result<ExitCode> {
     say("Chạy các bài kiểm thử", "Running the tests");
     let mut command = cargo()?;
     command.args(["test", "--release", "--no-fail-fast"]).args(&which[0]).args(&which[1]);
+    let scratch = Scratch::new(target()?.join("test-scratch"))?;
+    for variable in ["TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
+        command.env(variable, &scratch.0);
+    }
     command.env("GST_REGISTRY", gst_registry()?).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot start cargo")?;
     let lines = BufReader::new(child.stdout.take().context("cargo has no output")?);
