@@ -42,7 +42,8 @@ struct Shared {
 
 struct State {
     reel: Reel<Picture>,
-    /// Counts pipelines: samples of one that is gone are dropped.
+    /// Counts rounds, and decoders with them: samples of a decoder whose round is over are dropped, those of the next
+    /// round's decoder wait.
     epoch: u64,
     tracks: Tracks,
     turns: u64,
@@ -61,7 +62,20 @@ struct Tracks {
     plain_times: bool,
 }
 
+impl State {
+    /// A sample of the decoder of round `epoch` waits: for its round, or (`full`) for room in the reel.
+    fn keeps_waiting(&self, epoch: u64, full: bool) -> bool {
+        !self.closing && self.fault.is_none() && (epoch > self.epoch || epoch == self.epoch && full)
+    }
+}
+
 impl Shared {
+    /// The first pictures are there, so a second decoder does not compete with the one that they come from.
+    fn is_ready(&self) -> bool {
+        let state = self.lock();
+        state.reel.ready() && state.tracks.all_known
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic of another thread leaves a reel that is still consistent: its methods do not stop half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -86,14 +100,14 @@ impl ClipCamera {
             return Err(missing(std::io::ErrorKind::IsADirectory.into()));
         }
         let state =
-            State { reel: Reel::new(fps), epoch: 0, tracks: Tracks::default(), turns: 0, fault: None, closing: false };
+            State { reel: Reel::new(fps), epoch: 1, tracks: Tracks::default(), turns: 0, fault: None, closing: false };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             room: Condvar::new(),
             filled: Condvar::new(),
             path: path.to_owned(),
         });
-        let pipeline = decoder(&shared)?;
+        let pipeline = decoder(&shared, 1)?;
         let rewinder = spawn("clip", {
             let shared = Arc::clone(&shared);
             move || rewind(&shared, pipeline)
@@ -201,20 +215,28 @@ fn pace(shared: &Shared, mut start: Instant, on_captured: &mut dyn FnMut(Capture
     }
 }
 
-/// Watches the decoder and puts a new one in its place at each round's end.
+/// Watches the decoder and puts the next one in its place at each round's end.
 ///
 /// A seek would be cheaper by some milliseconds a round, but not every container can be rewound exactly; a new decoder
-/// treats every round as the first.
+/// treats every round as the first. It is built one round ahead and waits with its first picture decoded: a machine
+/// that is busy takes longer to build one than the reel holds pictures for.
 fn rewind(shared: &Arc<Shared>, mut pipeline: gst::Pipeline) {
-    while let Some(event) = next_event(shared, &pipeline) {
-        if let DecoderEvent::Failed(reason) = event
-            && !round_ends_by_failure(shared, &reason)
-        {
-            break;
+    let mut next = None;
+    loop {
+        let coming = shared.lock().epoch + 1;
+        if next.is_none() && shared.is_ready() {
+            next = decoder(shared, coming).map_err(|fault| tracing::warn!(%fault, "next round's decoder")).ok();
         }
+        let Some(event) = next_event(shared, &pipeline, next.is_none()) else { break };
+        match event {
+            DecoderEvent::Nothing => continue,
+            DecoderEvent::Failed(reason) if !round_ends_by_failure(shared, &reason) => break,
+            DecoderEvent::Failed(_) | DecoderEvent::RoundOver => {}
+        }
+        let ready = next.take().map_or_else(|| decoder(shared, coming), Ok);
         stop(&pipeline);
-        match decoder(shared) {
-            Ok(next) => pipeline = next,
+        match ready {
+            Ok(ready) => pipeline = ready,
             Err(fault) => {
                 shared.lock().fault = Some(fault);
                 break;
@@ -222,16 +244,21 @@ fn rewind(shared: &Arc<Shared>, mut pipeline: gst::Pipeline) {
         }
     }
     shared.filled.notify_all();
-    stop(&pipeline);
+    shared.room.notify_all();
+    for pipeline in next.iter().chain([&pipeline]) {
+        stop(pipeline);
+    }
 }
 
 enum DecoderEvent {
+    /// Time to look for other work.
+    Nothing,
     RoundOver,
     Failed(String),
 }
 
-/// `None` when the camera closes.
-fn next_event(shared: &Shared, pipeline: &gst::Pipeline) -> Option<DecoderEvent> {
+/// `None` when the camera closes. Without a next decoder it returns to look after that.
+fn next_event(shared: &Shared, pipeline: &gst::Pipeline, next_missing: bool) -> Option<DecoderEvent> {
     let bus = pipeline.bus()?;
     loop {
         let wanted = [gst::MessageType::Error, gst::MessageType::Application];
@@ -245,6 +272,7 @@ fn next_event(shared: &Shared, pipeline: &gst::Pipeline) -> Option<DecoderEvent>
             Some(gst::MessageView::Error(error)) => {
                 return Some(DecoderEvent::Failed(reason(error)));
             }
+            _ if next_missing => return Some(DecoderEvent::Nothing),
             _ => {}
         }
     }
@@ -258,8 +286,7 @@ fn round_ends_by_failure(shared: &Shared, reason: &str) -> bool {
     let goes_on = state.reel.turn();
     if goes_on {
         tracing::warn!(camera = %shared.camera(), reason, "clip is damaged: begins again");
-        state.turns += 1;
-        state.epoch += 1;
+        begin_round(&mut state, shared);
     } else {
         let (camera, reason) = (shared.camera(), reason.to_owned());
         state.fault = Some(if state.turns == 0 {
@@ -271,8 +298,8 @@ fn round_ends_by_failure(shared: &Shared, reason: &str) -> bool {
     goes_on
 }
 
-/// Builds and starts a decoder whose samples go into the reel.
-fn decoder(shared: &Arc<Shared>) -> Result<gst::Pipeline, MediaError> {
+/// Builds and starts a decoder whose samples go into the reel when it is round `epoch`.
+fn decoder(shared: &Arc<Shared>, epoch: u64) -> Result<gst::Pipeline, MediaError> {
     let pipeline = gst::Pipeline::new();
     nice_threads(&pipeline);
     let source = make("filesrc")?;
@@ -285,31 +312,26 @@ fn decoder(shared: &Arc<Shared>) -> Result<gst::Pipeline, MediaError> {
     if let Some(bin) = decode.downcast_ref::<gst::Bin>() {
         bin.connect_deep_element_added(|_, _, element| set_if_there(element, "max-threads", "1"));
     }
-    let epoch = {
-        let mut state = shared.lock();
-        state.epoch += 1;
-        state.tracks = Tracks::default();
-        state.epoch
-    };
+    let own = Arc::new(Mutex::new(Tracks::default()));
     // The first type that is asked about is the file's own.
     decode.connect("autoplug-continue", false, {
-        let shared = Arc::clone(shared);
+        let own = Arc::clone(&own);
         move |values| {
             let caps = values.get(2).and_then(|value| value.get::<gst::Caps>().ok());
             let media = caps.as_ref().and_then(|caps| caps.structure(0)).map(|s| s.name().as_str());
             if matches!(media, Some("video/x-matroska" | "video/webm" | "audio/webm")) {
-                shared.lock().tracks.plain_times = true;
+                known(&own).plain_times = true;
             }
             Some(true.to_value())
         }
     });
     decode.connect_pad_added({
-        let (pipeline, shared) = (pipeline.downgrade(), Arc::clone(shared));
+        let (pipeline, shared, own) = (pipeline.downgrade(), Arc::clone(shared), Arc::clone(&own));
         move |_, pad| {
             let Some(pipeline) = pipeline.upgrade() else {
                 return;
             };
-            if let Err(e) = attach(&pipeline, &shared, epoch, pad) {
+            if let Err(e) = attach(&pipeline, &shared, epoch, &own, pad) {
                 tracing::warn!("a track of the clip is not used: {e}");
             }
         }
@@ -318,10 +340,11 @@ fn decoder(shared: &Arc<Shared>) -> Result<gst::Pipeline, MediaError> {
         let (shared, pipeline) = (Arc::clone(shared), pipeline.downgrade());
         move |_| {
             let mut state = shared.lock();
+            // Each round has the tracks of the first: what a decoder finds ahead of its round is known.
             if state.epoch != epoch {
                 return;
             }
-            state.tracks.all_known = true;
+            state.tracks = Tracks { all_known: true, ..*known(&own) };
             if !state.tracks.sound {
                 state.reel.handle_sound_over();
             }
@@ -330,7 +353,7 @@ fn decoder(shared: &Arc<Shared>) -> Result<gst::Pipeline, MediaError> {
                 state.fault = Some(MediaError::CameraNoVideo { camera: shared.camera(), reason });
             }
             if let Some(pipeline) = pipeline.upgrade() {
-                turn_if_over(&mut state, &pipeline);
+                turn_if_over(&mut state, &shared, &pipeline);
             }
             shared.filled.notify_all();
         }
@@ -346,26 +369,32 @@ enum Track {
 }
 
 /// Connects a decoded track: the first one with pictures, the first one with sound; all others are thrown away.
-fn attach(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64, pad: &gst::Pad) -> Result<(), MediaError> {
+fn attach(
+    pipeline: &gst::Pipeline,
+    shared: &Arc<Shared>,
+    epoch: u64,
+    own: &Arc<Mutex<Tracks>>,
+    pad: &gst::Pad,
+) -> Result<(), MediaError> {
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
     let media = caps.structure(0).map(|s| s.name().as_str().to_owned()).unwrap_or_default();
     let track = {
-        let mut state = shared.lock();
+        let mut tracks = known(own);
         match media.as_str() {
-            "video/x-raw" if !state.tracks.picture => {
-                state.tracks.picture = true;
+            "video/x-raw" if !tracks.picture => {
+                tracks.picture = true;
                 Some(Track::Picture)
             }
-            "audio/x-raw" if !state.tracks.sound => {
-                state.tracks.sound = true;
+            "audio/x-raw" if !tracks.sound => {
+                tracks.sound = true;
                 Some(Track::Sound)
             }
             _ => None,
         }
     };
     let chain = match track {
-        Some(Track::Picture) => picture_chain(pipeline, shared, epoch)?,
-        Some(Track::Sound) => sound_chain(pipeline, shared, epoch)?,
+        Some(Track::Picture) => picture_chain(pipeline, shared, epoch, own)?,
+        Some(Track::Sound) => sound_chain(pipeline, shared, epoch, own)?,
         None => {
             let sink = make("fakesink")?;
             sink.set_property("async", false);
@@ -383,7 +412,13 @@ fn attach(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64, pad: &gst:
     Ok(())
 }
 
-fn picture_chain(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64) -> Result<Vec<gst::Element>, MediaError> {
+fn picture_chain(
+    pipeline: &gst::Pipeline,
+    shared: &Arc<Shared>,
+    epoch: u64,
+    own: &Arc<Mutex<Tracks>>,
+) -> Result<Vec<gst::Element>, MediaError> {
+    let own = Arc::clone(own);
     let convert = make("videoconvert")?;
     let flip = make("videoflip")?;
     flip.set_property_from_str("video-direction", "auto");
@@ -401,8 +436,8 @@ fn picture_chain(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64) -> 
         let info = size.as_ref()?.1.clone();
         let duration = ns(buffer.duration());
         let mut state = shared.lock();
-        let place = place_in_file(state.tracks, sample, buffer.pts());
-        while !state.closing && state.epoch == epoch && !state.reel.wants_picture() {
+        let place = place_in_file(*known(&own), sample, buffer.pts());
+        while state.keeps_waiting(epoch, !state.reel.wants_picture()) {
             state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.epoch == epoch {
@@ -417,7 +452,13 @@ fn picture_chain(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64) -> 
     Ok(vec![convert, flip, sink.upcast()])
 }
 
-fn sound_chain(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64) -> Result<Vec<gst::Element>, MediaError> {
+fn sound_chain(
+    pipeline: &gst::Pipeline,
+    shared: &Arc<Shared>,
+    epoch: u64,
+    own: &Arc<Mutex<Tracks>>,
+) -> Result<Vec<gst::Element>, MediaError> {
+    let own = Arc::clone(own);
     let convert = make("audioconvert")?;
     // Silence stays digital silence.
     set_if_there(&convert, "dithering", "none");
@@ -427,14 +468,14 @@ fn sound_chain(pipeline: &gst::Pipeline, shared: &Arc<Shared>, epoch: u64) -> Re
     receive(pipeline, shared, &sink, (Track::Sound, epoch), move |shared, sample| {
         let buffer = sample.buffer()?;
         let mut state = shared.lock();
-        let place = place_in_file(state.tracks, sample, buffer.pts())?;
+        let place = place_in_file(*known(&own), sample, buffer.pts())?;
         let map = buffer.map_readable().ok()?;
         let mut samples: Vec<i16> = map.chunks_exact(2).map(|b| i16::from_ne_bytes([b[0], b[1]])).collect();
         // What lies before the segment (a codec's priming) is no part of the clip.
         let before = (place.min(0).unsigned_abs() * SOUND_RATE / 1_000_000_000) as usize;
         samples.drain(..before.min(samples.len()));
         let place = place.max(0) as u64;
-        while !state.closing && state.epoch == epoch && !state.reel.wants_sound() {
+        while state.keeps_waiting(epoch, !state.reel.wants_sound()) {
             state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.epoch == epoch {
@@ -498,7 +539,7 @@ fn receive(
                 return Err(gst::FlowError::Flushing);
             }
             if let Some(pipeline) = pipeline.upgrade() {
-                turn_if_over(&mut state, &pipeline);
+                turn_if_over(&mut state, &shared, &pipeline);
             }
             Ok(gst::FlowSuccess::Ok)
         }
@@ -507,13 +548,16 @@ fn receive(
         let (shared, pipeline) = (Arc::clone(shared), pipeline.downgrade());
         move |_: &AppSink| {
             let mut state = shared.lock();
+            while state.keeps_waiting(epoch, false) {
+                state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
             match track {
                 _ if state.epoch != epoch => return,
                 Track::Picture => state.reel.handle_pictures_over(),
                 Track::Sound => state.reel.handle_sound_over(),
             }
             if let Some(pipeline) = pipeline.upgrade() {
-                turn_if_over(&mut state, &pipeline);
+                turn_if_over(&mut state, &shared, &pipeline);
             }
             shared.filled.notify_all();
         }
@@ -521,13 +565,27 @@ fn receive(
     sink.set_callbacks(AppSinkCallbacks::builder().new_sample(on_sample).eos(on_end).build());
 }
 
+/// What a decoder knows of the file.
+fn known(tracks: &Mutex<Tracks>) -> MutexGuard<'_, Tracks> {
+    tracks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The reel has turned: the next decoder's samples are wanted.
+fn begin_round(state: &mut State, shared: &Shared) {
+    state.turns += 1;
+    state.epoch += 1;
+    if !state.tracks.sound {
+        state.reel.handle_sound_over();
+    }
+    shared.room.notify_all();
+}
+
 /// Asks for the next round's decoder when the round is complete; what the old one still delivers is dropped.
-fn turn_if_over(state: &mut State, pipeline: &gst::Pipeline) {
+fn turn_if_over(state: &mut State, shared: &Shared, pipeline: &gst::Pipeline) {
     if !state.tracks.all_known || !state.reel.turn() {
         return;
     }
-    state.turns += 1;
-    state.epoch += 1;
+    begin_round(state, shared);
     let again = gst::message::Application::new(gst::Structure::new_empty("bridgepoint-round-over"));
     if pipeline.post_message(again).is_err() {
         tracing::error!("the decoder's bus is gone");
