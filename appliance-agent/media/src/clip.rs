@@ -62,14 +62,21 @@ struct Tracks {
     plain_times: bool,
 }
 
-impl State {
-    /// A sample of the decoder of round `epoch` waits: for its round, or (`full`) for room in the reel.
-    fn keeps_waiting(&self, epoch: u64, full: bool) -> bool {
-        !self.closing && self.fault.is_none() && (epoch > self.epoch || epoch == self.epoch && full)
-    }
-}
-
 impl Shared {
+    /// A sample of the decoder of round `epoch` waits: for its round, and then while the reel is `full`.
+    fn wait_for_turn<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        epoch: u64,
+        full: impl Fn(&Reel<Picture>) -> bool,
+    ) -> MutexGuard<'a, State> {
+        let waits = |state: &mut State| {
+            let early = epoch > state.epoch || epoch == state.epoch && full(&state.reel);
+            !state.closing && state.fault.is_none() && early
+        };
+        self.room.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The first pictures are there, so a second decoder does not compete with the one that they come from.
     fn is_ready(&self) -> bool {
         let state = self.lock();
@@ -437,9 +444,7 @@ fn picture_chain(
         let duration = ns(buffer.duration());
         let mut state = shared.lock();
         let place = place_in_file(*known(&own), sample, buffer.pts());
-        while state.keeps_waiting(epoch, !state.reel.wants_picture()) {
-            state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        state = shared.wait_for_turn(state, epoch, |reel| !reel.wants_picture());
         if state.epoch == epoch {
             let was_empty = state.reel.next_picture().is_none() || !state.reel.ready();
             state.reel.handle_picture(place.map(|at| at.max(0) as u64), duration, Picture { buffer, info });
@@ -475,9 +480,7 @@ fn sound_chain(
         let before = (place.min(0).unsigned_abs() * SOUND_RATE / 1_000_000_000) as usize;
         samples.drain(..before.min(samples.len()));
         let place = place.max(0) as u64;
-        while state.keeps_waiting(epoch, !state.reel.wants_sound()) {
-            state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        state = shared.wait_for_turn(state, epoch, |reel| !reel.wants_sound());
         if state.epoch == epoch {
             let waiting = !state.reel.ready();
             state.reel.handle_sound(place, &samples);
@@ -548,9 +551,7 @@ fn receive(
         let (shared, pipeline) = (Arc::clone(shared), pipeline.downgrade());
         move |_: &AppSink| {
             let mut state = shared.lock();
-            while state.keeps_waiting(epoch, false) {
-                state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
+            state = shared.wait_for_turn(state, epoch, |_| false);
             match track {
                 _ if state.epoch != epoch => return,
                 Track::Picture => state.reel.handle_pictures_over(),

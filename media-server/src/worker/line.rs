@@ -88,11 +88,6 @@ impl Line {
         lock(&self.shared).control.is_some()
     }
 
-    /// Says `message` as the last thing.
-    pub fn say_last(&self, message: FromWorker) {
-        self.sender().say(message);
-    }
-
     /// Ends the connection.
     pub fn close(&self) {
         if let Some(control) = lock(&self.shared).control.take() {

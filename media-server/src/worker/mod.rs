@@ -53,8 +53,7 @@ fn serve(line: &Line, from_line: &mpsc::Receiver<FromLine>) -> anyhow::Result<()
     loop {
         match from_line.recv() {
             Ok(FromLine::Message(ToWorker::Close)) => {
-                let said = conference.close();
-                line.say_last(said);
+                line.sender().say(conference.close());
                 return Ok(());
             }
             Ok(FromLine::Message(message)) => conference.handle(message),
