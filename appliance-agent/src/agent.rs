@@ -12,6 +12,7 @@ use agent_core::supervise::Supervisor;
 use agent_core::twin::TwinGate;
 use agent_core::{Millis, earlier};
 use bridgepoint_panel::{Press, lamps};
+use bridgepoint_record::journal::hex;
 use bridgepoint_wire::event::Event;
 use bridgepoint_wire::health::{Health, LinkHealth};
 use bridgepoint_wire::panel::Lamps;
@@ -32,7 +33,7 @@ use crate::mqtt::{self, Centre, Connection, FromCentre};
 use crate::status::{Status, StatusFile};
 use crate::store::{Left, Store};
 use crate::uplink::Uplink;
-use crate::{hex, panel, random, wall_ms};
+use crate::{panel, random, wall_ms};
 
 mod downlink;
 mod media;

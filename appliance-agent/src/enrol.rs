@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgepoint_record::journal::hex;
 use bridgepoint_wire::enrol::{Answer, Enrolled, Refusal, Request};
 use bridgepoint_wire::text::Text;
 use bridgepoint_wire::{ClientId, Envelope, Topic};
@@ -13,7 +14,7 @@ use crate::config::{Bootstrap, Config};
 use crate::ending::Ending;
 use crate::identity::{self, Facts, Identity, Pems};
 use crate::mqtt::{Centre, Connection, Fault, FromCentre, Message, Post};
-use crate::{hex, random, wall_ms};
+use crate::{random, wall_ms};
 
 /// A broker that is just being started is worth some tries.
 const TRY_FOR: Duration = Duration::from_secs(5);

@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 use crate::config::Config;
 use crate::ending::Ending;
 use crate::identity::Identity;
-use crate::world::{dice, hex, random, wall_ms};
+use crate::world::{dice, random, wall_ms};
 
 #[derive(Parser)]
 #[command(version, about = "The appliance of a bridge point")]

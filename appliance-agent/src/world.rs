@@ -1,6 +1,5 @@
 //! The clock and the dice: what no core reads itself.
 
-use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970.
@@ -18,13 +17,4 @@ pub fn random<const N: usize>() -> [u8; N] {
 /// One random byte: jitter.
 pub fn dice() -> u8 {
     random::<1>()[0]
-}
-
-/// Bytes as people write them.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing into a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

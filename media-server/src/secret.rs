@@ -1,6 +1,7 @@
 //! Random secrets, and what is kept of them.
 
 use aws_lc_rs::{digest, hmac, rand};
+use bridgepoint_record::journal::hex;
 
 /// Letters and digits that nobody mistakes for another one: no `I`, `L`, `O`, `U`, `0`, `1`.
 const CLEAR: &[u8; 30] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -38,22 +39,6 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// What is stored of an enrolment code: it has 39 random bits, so the hash needs a key that is not in the database.
 pub fn keyed(key: &[u8], text: &str) -> String {
     hex(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()).as_ref())
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a `String` never fails.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// `AA:BB:…` of a certificate's SHA-256, as SDP writes it (RFC 8122 §5).
-pub fn fingerprint(cert_der: &[u8]) -> String {
-    let digest = digest::digest(&digest::SHA256, cert_der);
-    digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
 }
 
 #[cfg(test)]

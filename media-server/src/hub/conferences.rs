@@ -227,7 +227,7 @@ impl Hub {
             origin_ms: conference.origin_ms,
             caller: running.session.caller.clone(),
             media: media.public.iter().map(|ip| SocketAddr::from((*ip, port)).to_string()).collect(),
-            dtls_fingerprint: secret::fingerprint(&identity),
+            dtls_fingerprint: bridgepoint_link::fingerprint(&identity),
             ice_centre: of_site.ice_centre.clone(),
             ice_box: of_site.ice_box.clone(),
             main: media.main,
