@@ -103,7 +103,7 @@ fn hear(browser: &Browser) -> Result<f64> {
 
 fn log_in(browser: &Browser, stack: &Stack) -> Result<()> {
     browser.open(&stack.centre().url)?;
-    assert_eq!(browser.text("h1")?, "Đăng nhập", "Vietnamese comes first");
+    browser.reads("h1", "Đăng nhập")?;
     browser.type_into("#user", &stack.centre().user)?;
     browser.type_into("#password", "not the password")?;
     browser.click("#login")?;
@@ -116,7 +116,7 @@ fn log_in(browser: &Browser, stack: &Stack) -> Result<()> {
     browser.type_into("#password", &stack.centre().password)?;
     browser.click("#login")?;
     browser.wait("the table of sites", SOON, "return Boolean(document.querySelector('table.sites'))", &[])?;
-    assert_eq!(browser.text("#who")?, stack.centre().user);
+    browser.reads("#who", &stack.centre().user)?;
     Ok(())
 }
 
@@ -158,10 +158,10 @@ fn see_boxes_live(browser: &Browser, codes: &[String]) -> Result<()> {
 
 fn switch_language(browser: &Browser) -> Result<()> {
     browser.click("#lang-en")?;
-    assert_eq!(browser.text("h1")?, "Sites");
+    browser.reads("h1", "Sites")?;
     assert_eq!(browser.run("return document.documentElement.lang", &[])?, "en");
     browser.click("#lang-vi")?;
-    assert_eq!(browser.text("h1")?, "Điểm cầu");
+    browser.reads("h1", "Điểm cầu")?;
     Ok(())
 }
 
@@ -208,7 +208,7 @@ fn run_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) -
     // The language changes without a break of the picture: the same element goes on.
     browser.run("document.querySelector('#live').dataset.same = 'yes'", &[])?;
     browser.click("#lang-en")?;
-    assert_eq!(browser.text("#on-record")?, "On record");
+    browser.reads("#on-record", "On record")?;
     assert_eq!(browser.run("return document.querySelector('#live').dataset.same", &[])?, "yes");
     browser.click("#lang-vi")?;
     see_it_move(browser, "#live", 25)?;
@@ -325,7 +325,7 @@ fn an_operator_runs_a_session_in_the_browser_and_plays_its_record() -> Result<()
 
     lose_the_server(&browser, &running)?;
     browser.click("#logout")?;
-    assert_eq!(browser.text("h1")?, "Đăng nhập");
+    browser.reads("h1", "Đăng nhập")?;
     let status = browser.run("return (await fetch('/api/sites')).status", &[])?;
     assert_eq!(status, 401, "a login that has ended opens nothing");
     browser.quit()?;

@@ -16,6 +16,10 @@ use tempfile::TempDir;
 /// `WebDriver`'s fixed name for a reference to an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const START: Duration = Duration::from_secs(30);
+/// Within this a page shows what it will show.
+const SOON: Duration = Duration::from_secs(20);
+/// `WebDriver`'s word for an element that the page has replaced since it was found.
+const STALE: &str = "stale element reference";
 const POLL: Duration = Duration::from_millis(100);
 
 /// One browser with a profile of its own. Ends with [`Browser::quit`], or by force when dropped.
@@ -108,57 +112,73 @@ impl Browser {
         }
     }
 
-    /// Waits until a script's result is neither false, null, zero nor empty, and gives it.
+    /// Waits until a script's result is neither false, null, zero nor empty, and gives it. A script that fails (the page
+    /// is not there yet) is tried again as well.
     pub fn wait(&self, what: &str, within: Duration, script: &str, args: &[Value]) -> Result<Value> {
         let deadline = Instant::now() + within;
         loop {
-            let value = self.run(script, args)?;
-            let empty = match &value {
-                Value::Null => true,
-                Value::Bool(yes) => !yes,
-                Value::Number(number) => number.as_f64() == Some(0.0),
-                Value::String(text) => text.is_empty(),
-                Value::Array(list) => list.is_empty(),
-                Value::Object(_) => false,
+            let said = self.run(script, args);
+            let empty = match &said {
+                Err(_) | Ok(Value::Null) => true,
+                Ok(Value::Bool(yes)) => !yes,
+                Ok(Value::Number(number)) => number.as_f64() == Some(0.0),
+                Ok(Value::String(text)) => text.is_empty(),
+                Ok(Value::Array(list)) => list.is_empty(),
+                Ok(Value::Object(_)) => false,
             };
             if !empty {
-                return Ok(value);
+                return said;
             }
             if Instant::now() >= deadline {
                 let page = self.run("return document.body.innerText.slice(0, 1500)", &[]).unwrap_or_default();
-                bail!("not within {within:?}: {what}\nthe page says:\n{}", page.as_str().unwrap_or_default());
+                let page = page.as_str().unwrap_or_default();
+                bail!("not within {within:?}: {what}: {said:?}\nthe page says:\n{page}");
             }
             std::thread::sleep(POLL); // the condition is in another process: there is nothing to wait on
         }
     }
 
     fn find(&self, css: &str) -> Result<String> {
-        self.wait(css, Duration::from_secs(15), "return Boolean(document.querySelector(args[0]))", &[json!(css)])?;
+        self.wait(css, SOON, "return Boolean(document.querySelector(args[0]))", &[json!(css)])?;
         let body = json!({ "using": "css selector", "value": css });
         let found = self.call("POST", "/element", Some(&body))?;
         Ok(found[ELEMENT].as_str().ok_or_else(|| anyhow!("no element {css}: {found}"))?.to_owned())
     }
 
+    /// Does something to the first element of a CSS selector. The page may draw itself anew between finding the element
+    /// and using it; then a person would simply use the new one.
+    fn act(&self, css: &str, what: &str, body: &Value) -> Result<()> {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let element = self.find(css)?;
+            match self.call("POST", &format!("/element/{element}/{what}"), Some(body)) {
+                Err(error) if error.to_string().contains(STALE) && Instant::now() < deadline => {}
+                done => return done.with_context(|| format!("{what} on {css}")).map(drop),
+            }
+        }
+    }
+
     /// Clicks the first element of a CSS selector where a person would: it must be visible and not covered.
     pub fn click(&self, css: &str) -> Result<()> {
-        let element = self.find(css)?;
-        self.call("POST", &format!("/element/{element}/click"), Some(&json!({})))
-            .with_context(|| format!("click on {css}"))
-            .map(drop)
+        self.act(css, "click", &json!({}))
     }
 
     /// Types into a field.
     pub fn type_into(&self, css: &str, text: &str) -> Result<()> {
-        let element = self.find(css)?;
-        self.call("POST", &format!("/element/{element}/clear"), Some(&json!({})))?;
-        self.call("POST", &format!("/element/{element}/value"), Some(&json!({ "text": text }))).map(drop)
+        self.act(css, "clear", &json!({}))?;
+        self.act(css, "value", &json!({ "text": text }))
     }
 
-    /// What an element shows as text.
+    /// What an element shows as text, as soon as it is there.
     pub fn text(&self, css: &str) -> Result<String> {
-        let element = self.find(css)?;
-        let text = self.call("GET", &format!("/element/{element}/text"), None)?;
+        let text = self.wait(css, SOON, "return document.querySelector(args[0])?.innerText", &[json!(css)])?;
         Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until an element shows this text.
+    pub fn reads(&self, css: &str, text: &str) -> Result<()> {
+        let script = "return document.querySelector(args[0])?.innerText.trim() === args[1]";
+        self.wait(&format!("{css} reads {text:?}"), SOON, script, &[json!(css), json!(text)]).map(drop)
     }
 
     /// Writes a picture of the page as PNG.
