@@ -220,7 +220,7 @@ impl Config {
         let ports = s.checked("ports", "1 to 1000, and port + ports at most 65535", 16_u16, |ports| {
             (1..=1_000).contains(ports) && port.checked_add(*ports).is_some()
         });
-        let main = s.video("main", VideoOrder { width: 1280, height: 720, fps: 25, kbps: 1_500 });
+        let main = s.video("main", VideoOrder { width: 1280, height: 720, fps: 30, kbps: 1_500 });
         let audio_kbps = s.checked("audio_kbps", "6 to 510 kbit/s", 48_u32, |kbps| (6..=510).contains(kbps));
         let program = s.video("program", VideoOrder { width: 1280, height: 720, fps: 25, kbps: 2_500 });
         let program_audio_kbps =
@@ -284,13 +284,16 @@ impl Section<'_> {
             "main" => ["main_width", "main_height", "main_fps", "main_kbps"],
             _ => ["program_width", "program_height", "program_fps", "program_kbps"],
         };
+        // The mixer ticks 25 times a second; boxes send what their cameras give, so that no instant is rounded.
+        let (least_fps, expected_fps) =
+            if which == "main" { (5, "5 to 30 frames per second") } else { (25, "25 frames per second") };
         let even = |pixels: &u16| (160..=3840).contains(pixels) && pixels.is_multiple_of(2);
         VideoOrder {
             width: self.checked(width, "an even number of pixels, 160 to 3840", default.width, even),
             height: self.checked(height, "an even number of pixels, 160 to 3840", default.height, |pixels| {
                 (90..=2160).contains(pixels) && pixels.is_multiple_of(2)
             }),
-            fps: self.checked(fps, "25 frames per second", default.fps, |fps| *fps == 25),
+            fps: self.checked(fps, expected_fps, default.fps, |fps| (least_fps..=default.fps).contains(fps)),
             kbps: self.checked(kbps, "100 to 20000 kbit/s", default.kbps, |kbps| (100..=20_000).contains(kbps)),
         }
     }
@@ -336,7 +339,7 @@ mod tests {
         let config = parse("").unwrap();
         assert_eq!(config.archive_dir, Path::new("/etc/bp/archive"));
         assert_eq!(config.broker.to_string(), "127.0.0.1:8883");
-        assert_eq!(config.media.main, VideoOrder { width: 1280, height: 720, fps: 25, kbps: 1_500 });
+        assert_eq!(config.media.main, VideoOrder { width: 1280, height: 720, fps: 30, kbps: 1_500 });
     }
 
     #[test]

@@ -358,7 +358,8 @@ impl Encodings {
     pub fn push(&mut self, picture: &Picture, ticks: u64, now: Instant) -> Result<(), MediaError> {
         let native = picture.info.fps();
         let (main, thumb) = (picture.fitted(&self.main.order), picture.fitted(&self.thumb.order));
-        let shared = main == thumb && self.main.order.fps <= self.thumb.order.fps;
+        let slow = native.numer() > 0 && native <= gst::Fraction::new(self.thumb.order.fps.into(), 1);
+        let shared = main == thumb && (slow || self.main.order.fps <= self.thumb.order.fps);
         if self.shared != Some(shared) {
             self.share(shared);
         }

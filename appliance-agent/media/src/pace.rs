@@ -23,6 +23,8 @@ const SOUND_AHEAD: usize = 30 * SOUND_RATE as usize;
 const SOUND_STEP: u64 = 240;
 /// A picture that is released this much too late (200 ms) gives way to the next.
 const TOO_LATE: u64 = 200_000_000;
+/// The longest step between pictures that is a frame rate and not a pause: 100 ms.
+const LONGEST_BEAT: u64 = 100_000_000;
 /// What a picture lasts when nothing tells: 40 ms.
 const USUAL: u64 = 40_000_000;
 
@@ -70,6 +72,8 @@ pub struct Reel<P> {
     base: u64,
     round: Round,
     pictures: VecDeque<(u64, P)>,
+    /// Where the first of the pictures is that were left out since the last one that was kept.
+    left_out: Option<u64>,
     /// Absolute number of the first sample in `sound`.
     sound_from: u64,
     sound: VecDeque<i16>,
@@ -96,8 +100,10 @@ impl Round {
         let (Some(first), Some((last, duration))) = (self.first, self.last) else {
             return 0;
         };
-        let duration = duration.filter(|d| (1..SECOND).contains(d)).or(self.step).unwrap_or(USUAL);
-        last - first + duration
+        let told = duration.filter(|d| (1..SECOND).contains(d));
+        // An edit list may cut the last picture short; a round that ends with its own beat has no seam.
+        let beat = self.step.filter(|step| *step <= LONGEST_BEAT);
+        last - first + told.max(beat).or(self.step).unwrap_or(USUAL)
     }
 }
 
@@ -109,6 +115,7 @@ impl<P> Reel<P> {
             base: 0,
             round: Round::default(),
             pictures: VecDeque::new(),
+            left_out: None,
             sound_from: 0,
             sound: VecDeque::new(),
         }
@@ -143,7 +150,11 @@ impl<P> Reel<P> {
         round.last = Some((place, duration));
         let position = self.base + place - round.first.unwrap_or(place);
         if self.thinning.keep(position) {
-            self.pictures.push_back((position, picture));
+            // What begins on a picture that was left out shows in this one: it stands for both, so it goes half-way.
+            let back = self.left_out.take().map_or(0, |first| (position - first) / 2);
+            self.pictures.push_back((position - back, picture));
+        } else {
+            self.left_out.get_or_insert(position);
         }
         for (place, samples) in std::mem::take(&mut self.round.early) {
             self.place(place, &samples);
@@ -315,6 +326,30 @@ mod tests {
             assert_eq!(sound[(start + 1_000) * 48], 1_001);
             assert_eq!(sound[(start + 2_519) * 48], 2_520);
         }
+    }
+
+    #[test]
+    fn a_last_picture_that_is_cut_short_lasts_as_long_as_the_others() {
+        let mut reel = Reel::new(25);
+        for _ in 0..2 {
+            for n in 0..4 {
+                reel.handle_picture(Some(n * 40 * MS), Some(if n == 3 { MS } else { 40 * MS }), n);
+            }
+            reel.handle_pictures_over();
+            reel.handle_sound_over();
+            assert!(reel.turn());
+        }
+        assert_eq!(drain(&mut reel, 400).0, [0, 40, 80, 120, 160, 200, 240, 280]);
+    }
+
+    #[test]
+    fn a_picture_that_stands_for_one_left_out_goes_half_way() {
+        let mut reel = Reel::new(25);
+        for n in 0..8 {
+            reel.handle_picture(Some(n * 20 * MS), Some(20 * MS), n);
+        }
+        // Kept are 0, 20, 60, 100 and 140; the thinning begins with one in hand.
+        assert_eq!(drain(&mut reel, 400).0, [0, 20, 50, 90, 130]);
     }
 
     #[test]

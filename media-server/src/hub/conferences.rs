@@ -231,7 +231,7 @@ impl Hub {
             ice_centre: of_site.ice_centre.clone(),
             ice_box: of_site.ice_box.clone(),
             main: media.main,
-            thumb: thumb(conference.sites.len(), media.program, media.main.fps),
+            thumb: thumb(conference.sites.len(), media.program),
             audio_kbps: media.audio_kbps,
         })))
     }
@@ -457,8 +457,9 @@ fn port(conference: &Conference) -> Option<u16> {
     conference.listen.parse::<SocketAddr>().ok().map(|address| address.port())
 }
 
-/// The small encoding is made at the size of the tile that it is shown in.
-fn thumb(sites: usize, program: VideoOrder, fps: u8) -> VideoOrder {
+/// The small encoding is made for the program alone: at the size of its tile, at the mixer's rate.
+fn thumb(sites: usize, program: VideoOrder) -> VideoOrder {
+    let fps = program.fps;
     let canvas = server_core::Size { width: usize::from(program.width), height: usize::from(program.height) };
     let tile = server_core::tile_size(sites, canvas);
     let (width, height) = (tile.width as u16, tile.height as u16);

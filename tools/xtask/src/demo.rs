@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use xtask::process::{ending, on_interrupt, take_interrupt};
 use xtask::sites::{self, Site};
-use xtask::stack::{Plan, SMALL_FROM, Stack};
+use xtask::stack::{Plan, SMALL_FROM, Stack, main_size};
 use xtask::summary::{self, Summary};
 use xtask::words::{note, say};
 use xtask::workspace::{cargo, run, target};
-use xtask::{clips, words};
+use xtask::{clips, films, words};
 
 use crate::setup::{Scope, setup};
 
@@ -55,7 +55,8 @@ pub fn demo(args: &Args) -> Result<ExitCode> {
     build()?;
     let dir = args.out.clone().map_or_else(|| Ok(target()?.join("demo")), anyhow::Ok)?;
     let _lock = clear(&dir, args.out.is_none())?;
-    let clips = clips::of_sites(&sites)?;
+    let mut clips = clips::of_sites(&sites)?;
+    films::lighten(&sites, &mut clips, main_size(sites.len()), args.seconds, &dir.join("films"))?;
     let spare = Some(sites::spare(&sites));
     on_interrupt()?;
     say(

@@ -3,6 +3,7 @@
 //! `cargo xtask demo`, the benchmarks and the scenarios in `tests/` all start the system through [`stack::Stack`].
 
 pub mod clips;
+pub mod films;
 pub mod measure;
 pub mod process;
 pub mod sites;

@@ -27,6 +27,11 @@ const DECODING_BOXES: usize = 4;
 /// From this many sites on, boxes send smaller main pictures.
 pub const SMALL_FROM: usize = 5;
 
+/// The frame into which each of so many boxes fits its main pictures, pixels.
+pub const fn main_size(sites: usize) -> (u32, u32) {
+    if sites < SMALL_FROM { (1280, 720) } else { (640, 360) }
+}
+
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct Plan {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Plan, SMALL_FROM};
+use super::{Plan, SMALL_FROM, main_size};
 use crate::process::{Spec, Supervisor, wait_for};
 use crate::sites::Site;
 use crate::summary::{self, Bootstrap};
@@ -150,7 +150,9 @@ fn adapt(file: &Path, plan: &Plan, run: &Path) -> Result<()> {
         text += &["layout = ", &toml_text(layout), "\n"].concat();
     }
     if plan.sites.len() >= SMALL_FROM {
-        text += "main_width = 640\nmain_height = 360\nmain_kbps = 700\n";
+        let (width, height) = main_size(plan.sites.len());
+        let keys = format!("main_width = {width}\nmain_height = {height}\nmain_kbps = 700\n");
+        text.push_str(&keys);
     }
     fs::create_dir_all(run).with_context(|| run.display().to_string())?;
     fs::write(file, text).with_context(|| file.display().to_string())
