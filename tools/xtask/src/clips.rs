@@ -98,10 +98,17 @@ fn talking(folder: &Path, n: usize, site: &Site) -> Result<PathBuf> {
     let name = folder.join(format!("{}.txt", site.code));
     fs::write(&name, &site.name)?;
     let text = format!("Xin chào. Đây là điểm cầu {}. Tôi xin trình bày kiến nghị về {concern}.", site.name);
+    // It opens its sound library even to write a file, and that makes folders for sockets and cookies.
+    let home = folder.join("espeak-home");
+    fs::create_dir_all(&home)?;
     run(Command::new("espeak-ng")
+        .env("HOME", &home)
+        .env("PULSE_RUNTIME_PATH", home.join("pulse"))
+        .env_remove("XDG_CONFIG_HOME")
         .args(["-v", voice, "-p", &pitch.to_string(), "-s", &words_per_minute.to_string(), "-w"])
         .arg(&speech)
         .arg(text))?;
+    fs::remove_dir_all(&home)?;
     // Three turns: with three sites one speaks at a time.
     let turn_ms = 400 + (n as u32 % 3) * (TALK_S * 1_000 / 3);
     let graph = format!(
