@@ -18,6 +18,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The box's own recordings.
     pub records_dir: PathBuf,
+    /// With less room than this for its recordings a box does not start, MiB.
+    pub min_free_mib: u64,
     /// Where to keep what was received and shown (demo, tests).
     pub returns_dir: Option<PathBuf>,
     /// Socket of the media child, `status.json`: nothing that must outlive the program.
@@ -109,6 +111,8 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// Two hours of one site's main encoding at 2 Mbit/s are 1.8 GB; below this not even a greeting would be whole.
+const MIN_FREE_MIB: u64 = 100;
 const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
 
 impl Config {
@@ -135,6 +139,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
 
     let data_dir: Option<PathBuf> = keys.required("data_dir", "\"/var/lib/bridgepoint\"", faults);
     let records_dir: Option<PathBuf> = keys.required("records_dir", "\"/var/lib/bridgepoint/records\"", faults);
+    let min_free_mib = keys.optional("min_free_mib", "100", faults).unwrap_or(MIN_FREE_MIB);
     let returns_dir: Option<PathBuf> = keys.optional("returns_dir", "\"/tmp/returns\"", faults);
     let runtime_dir: Option<PathBuf> = keys.required("runtime_dir", "\"/run/bridgepoint\"", faults);
     let serial: Option<String> = keys.required("serial", "\"BP-2026-000017\"", faults);
@@ -160,6 +165,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
     Some(Config {
         data_dir: at(data_dir?),
         records_dir: at(records_dir?),
+        min_free_mib,
         returns_dir: returns_dir.map(&at),
         runtime_dir: at(runtime_dir?),
         serial: serial?,

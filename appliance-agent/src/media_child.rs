@@ -27,7 +27,7 @@ fn serve(socket: &Path) -> anyhow::Result<()> {
     signals.thread_block()?;
     let (child, stopper) = Child::new(UnixStream::connect(socket)?)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || end_on(&signals, &stopper))?;
-    child.run()?;
+    child.confined().run()?;
     Ok(())
 }
 

@@ -10,15 +10,12 @@ use crate::config::Config;
 use crate::ending::Ending;
 use crate::health::Disk;
 
-/// Two hours of one site's main encoding at 2 Mbit/s are 1.8 GB; below this not even a greeting would be whole.
-const NEEDED_MIB: u64 = 100;
-
 /// The data folder: enough for enrolling.
 ///
 /// # Errors
 /// An [`Ending`].
 pub fn check_data(config: &Config) -> Result<(), Ending> {
-    writable(&config.data_dir)
+    writable(&config.data_dir, config.min_free_mib)
 }
 
 /// Folders, disk and clip.
@@ -28,12 +25,15 @@ pub fn check_data(config: &Config) -> Result<(), Ending> {
 pub fn check(config: &Config) -> Result<(), Ending> {
     let folders = [&config.data_dir, &config.runtime_dir, &config.records_dir];
     for folder in folders.into_iter().chain(&config.returns_dir) {
-        writable(folder)?;
+        writable(folder, config.min_free_mib)?;
     }
     if let Some(disk) = Disk::read(&config.records_dir)
-        && disk.free_mib < NEEDED_MIB
+        && disk.free_mib < config.min_free_mib
     {
-        return Err(Ending::world(Text::DiskFull, [&config.records_dir.display(), &disk.free_mib, &NEEDED_MIB]));
+        return Err(Ending::world(
+            Text::DiskFull,
+            [&config.records_dir.display(), &disk.free_mib, &config.min_free_mib],
+        ));
     }
     match &config.camera {
         Camera::Clip(clip) if !Path::new(clip).is_file() => Err(Ending::world(Text::CameraMissing, [clip])),
@@ -42,7 +42,7 @@ pub fn check(config: &Config) -> Result<(), Ending> {
 }
 
 /// Makes the folder when it is not there, and tries to write into it.
-fn writable(folder: &Path) -> Result<(), Ending> {
+fn writable(folder: &Path, needed_mib: u64) -> Result<(), Ending> {
     let cannot = |reason: &dyn Display| Ending::world(Text::DiskNotWritable, [&folder.display(), reason]);
     std::fs::create_dir_all(folder).map_err(|e| cannot(&e))?;
     let probe = folder.join(format!(".probe-{}", std::process::id()));
@@ -51,7 +51,7 @@ fn writable(folder: &Path) -> Result<(), Ending> {
     tried.map_err(|e| match e.kind() {
         std::io::ErrorKind::StorageFull => {
             let free = Disk::read(folder).map_or(0, |disk| disk.free_mib);
-            Ending::world(Text::DiskFull, [&folder.display(), &free, &NEEDED_MIB])
+            Ending::world(Text::DiskFull, [&folder.display(), &free, &needed_mib.max(1)])
         }
         _ => cannot(&e),
     })

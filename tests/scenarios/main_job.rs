@@ -10,6 +10,7 @@ use scenarios::measure::{
 };
 use scenarios::running::{Running, journal, tile_of};
 use xtask::clips::Marks;
+use xtask::summary::Pids;
 
 /// The recorders need a moment until everybody has joined.
 const SETTLE_S: f64 = 3.0;
@@ -26,6 +27,7 @@ fn every_site_is_seen_heard_sent_back_and_recorded_in_sync() {
             Ok(stack.codes().iter().all(|code| stack.box_status(code).is_ok_and(|box_status| box_status.on_record)))
         })
         .unwrap();
+    what_parses_the_network_is_confined(&stack.summary().unwrap().pids);
     stack.record_for(Duration::from_secs(RECORD_S)).unwrap();
     let returns: Vec<_> = stack.codes().iter().map(|code| stack.at(code).unwrap().returns.clone()).collect();
     let codes: Vec<String> = stack.codes().iter().map(|code| (*code).to_owned()).collect();
@@ -45,6 +47,16 @@ fn every_site_is_seen_heard_sent_back_and_recorded_in_sync() {
         journal(&archive).unwrap().iter().filter_map(|entry| Some(entry["kind"].as_str()?.to_owned())).collect();
     println!("{kinds:?}, session {:?}", status.session);
     assert!(kinds.len() > 10);
+}
+
+/// As the kernel says it (proc(5)): a seccomp filter, and no way to gain privileges.
+fn what_parses_the_network_is_confined(pids: &Pids) {
+    let media = pids.agents.values().map(|pids| pids.media);
+    for pid in media.chain([pids.conference]) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.unwrap())).unwrap();
+        let says = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        assert_eq!((says("Seccomp:"), says("NoNewPrivs:")), (Some("2"), Some("1")), "{status}");
+    }
 }
 
 fn the_program_is_whole(program: &Path) {
@@ -73,7 +85,7 @@ fn a_site_is_in_the_program(program: &Path, code: &str, marks: Marks) {
 }
 
 fn a_site_is_recorded(file: &Path, code: &str, marks: Marks) {
-    let picture = times(file, "v").unwrap();
+    let picture: Vec<f64> = times(file, "v").unwrap().into_iter().filter(|at| *at >= SETTLE_S).collect();
     let step = longest_step(&picture);
     assert!(step <= 0.2, "{code} on its own: a step of {step} s between frames");
     let late = sound_after_picture(&flashes(file, Part::FLASH).unwrap(), &beeps(&sound(file).unwrap(), marks.tone));

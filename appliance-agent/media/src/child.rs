@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as B64;
 use bridgepoint_link::Identity;
+use bridgepoint_link::confine::{Limits, Sockets, confine};
 use bridgepoint_wire::command::Join;
-use bridgepoint_wire::local::{FromMedia, MediaConfig, Reader, ToMedia, encode};
+use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, Reader, ToMedia, encode};
 use bridgepoint_wire::text::Text;
 
 use crate::MediaError;
@@ -63,6 +64,7 @@ pub struct Child {
     metered: Instant,
     /// Orders that came while a session was being left.
     postponed: VecDeque<Input>,
+    confined: bool,
 }
 
 enum State {
@@ -114,9 +116,25 @@ impl Child {
             })
         };
         Ok((
-            Self { inputs, tell, say, writer, state: State::New, metered: Instant::now(), postponed: VecDeque::new() },
+            Self {
+                inputs,
+                tell,
+                say,
+                writer,
+                state: State::New,
+                metered: Instant::now(),
+                postponed: VecDeque::new(),
+                confined: false,
+            },
             Stopper(to),
         ))
+    }
+
+    /// As soon as its configuration is there, the whole process keeps only what that names: folders, devices, UDP.
+    #[must_use]
+    pub const fn confined(mut self) -> Self {
+        self.confined = true;
+        self
     }
 
     /// Serves until the control process is gone or [`Stopper::stop`] was called.
@@ -192,6 +210,13 @@ impl Child {
         let records = Path::new(&config.records);
         let opened = std::fs::create_dir_all(records)
             .map_err(|e| MediaError::File { file: config.records.clone(), reason: e.to_string() })
+            .and_then(|()| {
+                if self.confined {
+                    crate::pipeline::init()?;
+                    restrict(&config);
+                }
+                Ok(())
+            })
             .and_then(|()| Ok((Encoder::choose(&config.encoders, &config.preset)?, Source::open(&config.camera)?)));
         match opened {
             Ok((encoder, source)) => {
@@ -295,6 +320,26 @@ impl Child {
             self.say(meters);
         }
     }
+}
+
+/// Before the camera's and the link's threads start: they inherit it.
+fn restrict(config: &MediaConfig) {
+    let clip = match &config.camera {
+        // Rules are for what is really there, not for a link to it.
+        Camera::Clip(clip) => std::fs::canonicalize(clip).ok().and_then(|clip| clip.parent().map(Path::to_owned)),
+        Camera::Device { .. } => None,
+    };
+    let clip = clip.as_deref();
+    let records = Path::new(&config.records);
+    let returns = config.returns.as_deref().map(Path::new);
+    let limits = Limits {
+        read: clip.as_slice(),
+        write: &[records, returns.unwrap_or(records)],
+        devices: true,
+        sockets: Sockets::Udp,
+    };
+    let confinement = confine(&limits);
+    tracing::info!(?confinement, "media child is confined");
 }
 
 /// Opens the camera for the next session. One that is away then is looked for when that session begins.

@@ -8,6 +8,7 @@
 mod batch;
 mod centre;
 pub mod clock;
+pub mod confine;
 mod dtls;
 pub mod h264;
 mod meter;

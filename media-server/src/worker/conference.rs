@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bridgepoint_link::confine::{Limits, Sockets, confine};
 use bridgepoint_link::{CentreLink, Identity, raise_priority};
 use bridgepoint_record::{RecordEvent, Recorder, RecorderConfig, Role, Stream};
 use bridgepoint_wire::SiteCode;
@@ -19,7 +20,6 @@ use server_core::{Fonts, Mixer, MixerConfig, Site};
 use server_media::{EncoderEvent, OpusDec, ProgramEncoder};
 
 use super::clock::SessionClock;
-use super::confine::confine;
 use super::line;
 use super::mixing::{Input, Mixing, Outlets};
 use super::paths::{Ends, Paths};
@@ -50,7 +50,8 @@ impl Conference {
         let fonts = fonts(Path::new(FONTS))?;
         let socket = UdpSocket::bind(&opening.listen).with_context(|| format!("media port {}", opening.listen))?;
         let port = socket.local_addr()?.port();
-        let confinement = confine(Path::new(&opening.archive));
+        let archive = Path::new(&opening.archive);
+        let confinement = confine(&Limits { read: &[], write: &[archive], devices: false, sockets: Sockets::None });
 
         let recorder = Arc::new(record(&opening, &line)?);
         let link = LinkSlot::default();

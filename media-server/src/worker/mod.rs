@@ -5,7 +5,6 @@
 
 mod clock;
 mod conference;
-mod confine;
 mod line;
 mod mixing;
 mod paths;

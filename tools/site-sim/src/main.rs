@@ -97,15 +97,18 @@ fn clips(options: &Options, thumb: (u16, u16)) -> anyhow::Result<Vec<Clip>> {
 fn flashing(options: &Options) -> Option<Area> {
     let tile = *server_core::grid(options.sites, server_core::layout::CANVAS).first()?;
     let shown = server_core::layout::fit(server_core::layout::CANVAS, tile.rect);
-    // 520…760 by 240…480 of 1280 by 720: inside of what flashes, away from its edges.
+    options.media.is_none().then(|| flashing_within(shown))
+}
+
+/// 520…760 by 240…480 of 1280 by 720: inside of what flashes, away from its edges.
+fn flashing_within(shown: server_core::Rect) -> Area {
     let part = |of: usize, n: usize, whole: usize| (of * n / whole) as u32;
-    let area = Area {
+    Area {
         x: shown.x as u32 + part(shown.width, 520, 1280),
         y: shown.y as u32 + part(shown.height, 240, 720),
         width: part(shown.width, 240, 1280),
         height: part(shown.height, 240, 720),
-    };
-    options.media.is_none().then_some(area)
+    }
 }
 
 fn ours(options: &Options, clips: &[Clip], length: Duration) -> anyhow::Result<Figures> {
@@ -150,13 +153,8 @@ fn gstreamer(options: &Options, length: Duration) -> anyhow::Result<Figures> {
         child.kill()?;
         child.wait()?;
     }
-    // Each second's first frame of the clip is light; a frame that is lost on loopback would show as a shifted delay.
-    let flashes: Vec<Flash> = sent
-        .iter()
-        .enumerate()
-        .filter(|(n, _)| n % 25 == 0)
-        .map(|(n, r)| Flash { at: r.at, long: n % 125 == 0 })
-        .collect();
+    let whole = server_core::Rect { x: 0, y: 0, width: 1280, height: 720 };
+    let flashes = measure::flashes(&sent, flashing_within(whole))?;
     figures(options, &program, &flashes, &cpu, memory_mib)
 }
 
@@ -183,7 +181,7 @@ fn figures(
     let windows: Vec<Window> =
         cpu.iter().map(|(begin, cpu)| Window { cpu: *cpu, fps: measure::fps(received, *begin, WINDOW) }).collect();
     let delays = match flashing(options) {
-        Some(area) => measure::delays(received, area, flashes)?,
+        Some(area) => measure::delays(&measure::flashes(received, area)?, flashes),
         None => Vec::new(),
     };
     let median = |value: fn(&Window) -> f64| {

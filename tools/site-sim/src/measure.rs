@@ -38,29 +38,34 @@ pub struct Window {
     pub fps: f64,
 }
 
-/// A flash that was sent.
+/// A flash that was sent, or seen.
 #[derive(Clone, Copy)]
 pub struct Flash {
-    /// When.
+    /// When its first picture was.
     pub at: Instant,
     /// One of those that are seen for six frames, every five seconds: they tell a delay of some seconds from none.
     pub long: bool,
 }
 
-/// Seen flashes against sent ones, milliseconds; a flash is seen when the area's mean goes from dark to light.
-pub fn delays(received: &[Received], area: Area, sent: &[Flash]) -> anyhow::Result<Vec<f64>> {
+/// The flashes in an area: where its mean goes from dark to light.
+pub fn flashes(received: &[Received], area: Area) -> anyhow::Result<Vec<Flash>> {
     let levels = levels(received, area)?;
     let light = |n: usize| levels.get(n).is_some_and(|level| *level >= 120);
     let risen = (1..levels.len()).filter(|n| light(*n) && !light(n - 1));
-    let delay = |n: usize| {
-        let (at, long) = (received.get(n)?.at, (n..n + 4).all(light));
-        let before = sent.iter().rev().find(|flash| flash.at <= at && (flash.long || !long))?;
-        Some((long, (at - before.at).as_secs_f64() * 1e3))
+    let flash = |n: usize| Some(Flash { at: received.get(n)?.at, long: (n..n + 4).all(light) });
+    Ok(risen.filter_map(flash).collect())
+}
+
+/// Seen flashes against sent ones, milliseconds.
+pub fn delays(seen: &[Flash], sent: &[Flash]) -> Vec<f64> {
+    let delay = |Flash { at, long }: &Flash| {
+        let before = sent.iter().rev().find(|flash| flash.at <= *at && (flash.long || !long))?;
+        Some((*long, (*at - before.at).as_secs_f64() * 1e3))
     };
-    let found: Vec<(bool, f64)> = risen.filter_map(delay).collect();
+    let found: Vec<(bool, f64)> = seen.iter().filter_map(delay).collect();
     let long: Vec<f64> = found.iter().filter(|(long, _)| *long).map(|(_, delay)| *delay).collect();
     let whole_seconds = percentile(&long, 0.5).map_or(0.0, |delay| (delay / 1e3).floor() * 1e3);
-    Ok(found.into_iter().map(|(long, delay)| if long { delay } else { delay + whole_seconds }).collect())
+    found.into_iter().map(|(long, delay)| if long { delay } else { delay + whole_seconds }).collect()
 }
 
 /// Mean luma of `area` in each picture.

@@ -1,0 +1,127 @@
+//! Takes from a process what it does not need, before it parses the first byte from the network.
+//!
+//! Landlock: it may write where it must and nowhere else. Seccomp: no new sockets, but for those that are left to it
+//! (Landlock has no rule for UDP). No new privileges.
+
+use std::path::Path;
+
+use landlock::{
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetStatus,
+};
+use nix::libc;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+};
+
+/// What is read at run time: libraries and plug-ins, fonts, the machine's processors, random bytes.
+const READ: [&str; 8] = ["/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev", "/opt"];
+
+/// What a process may do from now on.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits<'a> {
+    /// Folders that it may read, beside the system's own.
+    pub read: &'a [&'a Path],
+    /// Folders that it may change.
+    pub write: &'a [&'a Path],
+    /// It may use devices: cameras, encoders, sound. A camera that is plugged in again is a new node, so this is all of
+    /// `/dev`, within what the process's user may open.
+    pub devices: bool,
+    /// Which sockets it may open.
+    pub sockets: Sockets,
+}
+
+/// Which sockets a process may open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sockets {
+    /// None beside those that it has.
+    None,
+    /// UDP alone: a box's line may change its address at any time, and names are resolved by it.
+    Udp,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confinement {
+    /// Writes are bound to the folders.
+    pub files: bool,
+    /// No further sockets.
+    pub sockets: bool,
+}
+
+/// Confines the calling thread and every thread that it starts from now on (files), the whole process (sockets).
+/// A kernel without one of them is no reason not to hold a reception: the outcome says what holds.
+pub fn confine(limits: &Limits<'_>) -> Confinement {
+    let files = bind_files(limits).unwrap_or_else(|error| {
+        tracing::warn!(%error, "this kernel has no Landlock");
+        false
+    });
+    let sockets =
+        forbid_sockets(limits.sockets).map_err(|error| tracing::warn!(%error, "this kernel has no seccomp filter"));
+    Confinement { files, sockets: sockets.is_ok() }
+}
+
+fn bind_files(limits: &Limits<'_>) -> Result<bool, landlock::RulesetError> {
+    let abi = ABI::V3;
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(abi))?
+        .create()?;
+    let use_device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir;
+    let devices: &[&str] = if limits.devices { &["/dev"] } else { &[] };
+    let paths = READ
+        .iter()
+        .map(|path| (Path::new(path), AccessFs::from_read(abi)))
+        .chain(limits.read.iter().map(|path| (*path, AccessFs::from_read(abi))))
+        .chain(limits.write.iter().map(|path| (*path, AccessFs::from_all(abi))))
+        .chain(devices.iter().map(|path| (Path::new(path), use_device)))
+        .chain(["/dev/null", "/dev/zero"].map(|path| (Path::new(path), AccessFs::from_file(abi))));
+    for (path, access) in paths {
+        // What is not there needs no rule.
+        if let Ok(fd) = PathFd::new(path) {
+            rules = rules.add_rule(PathBeneath::new(fd, within(path, access, abi)))?;
+        }
+    }
+    Ok(rules.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
+}
+
+/// A file has no use for the rights of folders, and the kernel refuses them.
+fn within(path: &Path, access: BitFlags<AccessFs>, abi: ABI) -> BitFlags<AccessFs> {
+    if path.is_dir() { access } else { access & AccessFs::from_file(abi) }
+}
+
+fn forbid_sockets(allowed: Sockets) -> Result<(), Box<dyn std::error::Error>> {
+    let always = Vec::new();
+    let forbidden = match allowed {
+        Sockets::None => {
+            vec![
+                (libc::SYS_socket, always.clone()),
+                (libc::SYS_bind, always.clone()),
+                (libc::SYS_connect, always.clone()),
+            ]
+        }
+        Sockets::Udp => vec![(libc::SYS_socket, other_than_udp()?)],
+    };
+    let filter = SeccompFilter::new(
+        forbidden.into_iter().chain([(libc::SYS_listen, always)]).collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::EPERM as u32),
+        TargetArch::try_from(std::env::consts::ARCH)?,
+    )?;
+    let program: BpfProgram = filter.try_into()?;
+    Ok(seccompiler::apply_filter_all_threads(&program)?)
+}
+
+/// `socket(2)` with any family but IP, or with any type but datagrams.
+fn other_than_udp() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    /// The bits of a socket's type that are not flags.
+    const TYPE: u64 = 0xf;
+    let argument = |index, op, value: i32| SeccompCondition::new(index, SeccompCmpArgLen::Dword, op, value as u64);
+    let family = [libc::AF_INET, libc::AF_INET6].map(|family| argument(0, SeccompCmpOp::Ne, family));
+    let mut rules = vec![SeccompRule::new(family.into_iter().collect::<Result<_, _>>()?)?];
+    // The filter knows no "masked and not equal".
+    for kind in (0..=TYPE as i32).filter(|kind| *kind != libc::SOCK_DGRAM) {
+        rules.push(SeccompRule::new(vec![argument(1, SeccompCmpOp::MaskedEq(TYPE), kind)?])?);
+    }
+    Ok(rules)
+}
