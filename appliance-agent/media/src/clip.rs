@@ -18,9 +18,11 @@ use gst_video::VideoInfo;
 
 use crate::pace::{BLOCK, Reel, SOUND_RATE};
 use crate::picture::Picture;
-use crate::pipeline::{TEN_SECONDS, make, nice_threads, ns, play, reason, set_if_there, stop};
+use crate::pipeline::{make, nice_threads, ns, play, reason, set_if_there, stop};
 use crate::{Captured, MediaError};
 
+/// A readable clip shows its first picture within this time, also on a machine that starts nine boxes at once.
+const FIRST_PICTURE: Duration = Duration::from_secs(30);
 /// A camera whose picture comes this late is behind for good: the clip goes on from here.
 const HOPELESS: Duration = Duration::from_secs(1);
 
@@ -125,7 +127,7 @@ impl ClipCamera {
     }
 
     fn wait_until_ready(&self) -> Result<(), MediaError> {
-        let deadline = Instant::now() + TEN_SECONDS;
+        let deadline = Instant::now() + FIRST_PICTURE;
         let mut state = self.shared.lock();
         loop {
             if let Some(fault) = state.fault.clone() {
@@ -136,7 +138,7 @@ impl ClipCamera {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let reason = "no picture within 10 s".to_owned();
+                let reason = format!("no picture within {} s", FIRST_PICTURE.as_secs());
                 return Err(MediaError::CameraNoVideo { camera: self.shared.camera(), reason });
             }
             state = self.shared.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;

@@ -1,7 +1,5 @@
 //! What all pipelines of this crate share: making elements, nice threads, errors as values.
 
-use std::time::Duration;
-
 use gst::prelude::*;
 
 use crate::MediaError;
@@ -85,5 +83,3 @@ pub fn stop(pipeline: &gst::Pipeline) {
 pub fn ns(time: Option<gst::ClockTime>) -> Option<u64> {
     time.map(gst::ClockTime::nseconds)
 }
-
-pub const TEN_SECONDS: Duration = Duration::from_secs(10);

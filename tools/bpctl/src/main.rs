@@ -158,8 +158,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Verify { .. } => return Ok(ExitCode::SUCCESS),
         Command::Site(Site::List) | Command::Health => {
             let sites = api.get("/api/sites")?;
-            let table =
-                if let Command::Health = args.command { show::health(&sites, lang) } else { show::sites(&sites, lang) };
+            let table = show::sites(&sites, lang);
             (sites, table)
         }
         Command::Site(Site::Show { code }) => {

@@ -22,29 +22,8 @@ impl Lang {
     }
 }
 
-/// All sites.
+/// All sites, and how every box is.
 pub fn sites(sites: &Value, lang: Lang) -> String {
-    let head = match lang {
-        Lang::Vi => ["MÃ", "TÊN", "TRẠNG THÁI", "PHIÊN", "THIẾT BỊ", "PHIÊN BẢN", "GỌI"],
-        Lang::En => ["CODE", "NAME", "STATE", "SESSION", "BOX", "VERSION", "CALLS"],
-    };
-    let row = |site: &Value| {
-        let calls = site["calls"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>().join(" ");
-        vec![
-            text(&site["code"]),
-            text(&site["name"]),
-            state(site, lang),
-            text(&site["session"]),
-            text(&site["appliance"]),
-            text(&site["version"]),
-            calls,
-        ]
-    };
-    table(&head, rows(sites, row))
-}
-
-/// How every box is.
-pub fn health(sites: &Value, lang: Lang) -> String {
     let head = match lang {
         Lang::Vi => [
             "MÃ",
@@ -58,6 +37,7 @@ pub fn health(sites: &Value, lang: Lang) -> String {
             "ĐĨA (%)",
             "GIỜ (ms)",
             "PHIÊN BẢN",
+            "PHIÊN",
         ],
         Lang::En => [
             "CODE",
@@ -71,6 +51,7 @@ pub fn health(sites: &Value, lang: Lang) -> String {
             "DISK (%)",
             "CLOCK (ms)",
             "VERSION",
+            "SESSION",
         ],
     };
     let row = |site: &Value| {
@@ -92,6 +73,7 @@ pub fn health(sites: &Value, lang: Lang) -> String {
             number(&health["disk_used_percent"]),
             text(&health["clock_offset_ms"]),
             text(&site["version"]),
+            text(&site["session"]),
         ]
     };
     table(&head, rows(sites, row))
@@ -261,8 +243,8 @@ mod tests {
     #[test]
     fn what_is_not_measured_is_a_dash_and_never_zero() {
         let list = json!([{ "code": "1", "name": "A", "state": "online", "health": { "cpu_percent": 3.25 } }]);
-        let text = health(&list, Lang::En);
+        let text = sites(&list, Lang::En);
         let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
-        assert_eq!(row, ["1", "A", "online", "-", "-", "-", "-", "3.2", "-", "-", "-"]);
+        assert_eq!(row, ["1", "A", "online", "-", "-", "-", "-", "3.2", "-", "-", "-", "-"]);
     }
 }

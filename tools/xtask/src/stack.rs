@@ -97,10 +97,10 @@ impl Stack {
             Ok(_) => Ok(Some(())),
             Err(error) => {
                 last = format!("{error:#}");
-                Ok(None)
+                self.check_alive("server").map(|()| None)
             }
         });
-        up.with_context(|| format!("{last}\nits log: {}", self.log("server")))
+        up.with_context(|| format!("the centre does not start: {last}\nits log: {}", self.log("server")))
     }
 
     /// Registers each site, starts its panel and its box, which enrols with a one-time code. `told` hears of each.
@@ -138,21 +138,21 @@ impl Stack {
             };
             let missing = self.boxes.iter().find(|at_box| !is_on(at_box));
             if let Some(at_box) = missing {
-                self.check_alive(at_box)?;
+                self.check_alive(&at_box.agent_name())?;
             }
             Ok(missing.is_none().then_some(()))
         };
         wait_for("every box online", patience, online).with_context(|| format!("logs: {}", self.log("*")))
     }
 
-    /// A box that cannot go on says why and ends: then there is nothing to wait for.
-    fn check_alive(&self, at_box: &AtBox) -> Result<()> {
-        let kept = self.supervisor.kept(&at_box.agent_name());
+    /// A program that cannot go on says why and ends: then there is nothing to wait for.
+    fn check_alive(&self, program: &str) -> Result<()> {
+        let kept = self.supervisor.kept(program);
         if kept.starts > 3 && kept.pid.is_none() {
-            let log = fs::read_to_string(self.log(&at_box.agent_name())).unwrap_or_default();
+            let log = fs::read_to_string(self.log(program)).unwrap_or_default();
             let tail: Vec<&str> = log.lines().rev().take(20).collect();
             let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
-            bail!("the box of {} ends again and again ({}):\n{tail}", at_box.code, crate::process::ending(kept.ended));
+            bail!("{program} ends again and again ({}):\n{tail}", crate::process::ending(kept.ended));
         }
         Ok(())
     }
