@@ -67,7 +67,7 @@ struct Figures {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    ensure!((1..=9).contains(&options.sites), "1 to 9 sites");
+    ensure!((1..=server_core::MOST_TILES).contains(&options.sites), "1 to {} sites", server_core::MOST_TILES);
     let tile = server_core::tile_size(options.sites, server_core::layout::CANVAS);
     let clips = clips(&options, (tile.width as u16, tile.height as u16))?;
     let length = WARM_UP + WINDOW * WINDOWS;

@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -16,7 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub struct Worker {
     child: Child,
     line: UnixStream,
-    reader: Reader,
+    /// What the worker says, read at once: one that is not listened to takes its control process for dead.
+    said: Mutex<Receiver<FromWorker>>,
 }
 
 impl Worker {
@@ -36,7 +39,10 @@ impl Worker {
                 Err(_) => std::thread::sleep(Duration::from_millis(20)),
             }
         };
-        Ok(Self { child, line, reader: Reader::default() })
+        let reading = line.try_clone()?;
+        let (to, said) = channel();
+        std::thread::spawn(move || listen(reading, &to));
+        Ok(Self { child, line, said: Mutex::new(said) })
     }
 
     /// The worker's process id.
@@ -50,23 +56,14 @@ impl Worker {
     }
 
     /// Waits for the first message that `wanted` takes; the others are dropped.
-    pub fn wait_for<T>(&mut self, mut wanted: impl FnMut(FromWorker) -> Option<T>) -> anyhow::Result<T> {
+    pub fn wait_for<T>(&self, mut wanted: impl FnMut(FromWorker) -> Option<T>) -> anyhow::Result<T> {
         let deadline = Instant::now() + DEADLINE;
-        let mut piece = [0_u8; 16 * 1024];
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            while let Some(message) = self.reader.next::<FromWorker>()? {
-                if let Some(found) = wanted(message) {
-                    return Ok(found);
-                }
-            }
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                bail!("the worker did not answer within {DEADLINE:?}");
-            }
-            self.line.set_read_timeout(Some(left))?;
-            match self.line.read(&mut piece)? {
-                0 => bail!("the worker has gone"),
-                len => self.reader.push(&piece[..len]),
+            let message = said.recv_timeout(left).context("the worker has gone, or does not answer")?;
+            if let Some(found) = wanted(message) {
+                return Ok(found);
             }
         }
     }
@@ -80,5 +77,18 @@ impl Worker {
         })?;
         self.child.wait()?;
         Ok(head)
+    }
+}
+
+fn listen(mut line: UnixStream, to: &Sender<FromWorker>) {
+    let mut reader = Reader::default();
+    let mut piece = [0_u8; 16 * 1024];
+    while let Ok(len @ 1..) = line.read(&mut piece) {
+        reader.push(&piece[..len]);
+        while let Ok(Some(message)) = reader.next() {
+            if to.send(message).is_err() {
+                return;
+            }
+        }
     }
 }

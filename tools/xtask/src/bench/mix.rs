@@ -12,7 +12,7 @@ use super::Line;
 /// Which conference.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Sites in the conference, 1 to 9.
+    /// Sites in the conference, 1 to 25.
     #[arg(long, default_value_t = 4)]
     sites: usize,
     /// Each *.mp4 of this folder (H.264) is a site's main stream; leaves the alternative out.
