@@ -44,6 +44,11 @@ export function sessionPage(main, live, id) {
     showSound();
   } }, soundIcons, soundText);
   const full = button(t("live.fullscreen"), () => (document.fullscreenElement ? document.exitFullscreen() : frame.requestFullscreen()), { kind: "small", glyph: "full" });
+  const layout = h("select", { id: "layout", "aria-label": t("session.layout"), onchange: () => layOut({ layout: layout.value }) });
+  api.layouts().then((names) => {
+    layout.replaceChildren(...names.map((name) => h("option", { value: name }, t(`layout.${name}`))));
+    update();
+  }, fault);
   const frame = h("div", { class: "stage" }, video, waiting);
   const ended = h("div", { class: "banner ended", hidden: true }, h("span", { class: "banner-text" }), h("a", { class: "button primary", id: "to-record", href: `#/records/${encodeURIComponent(id)}` }, t("session.to_record")));
 
@@ -63,7 +68,7 @@ export function sessionPage(main, live, id) {
       h("div", { class: "session-left" }, frame,
         h("div", { class: "card under" },
           h("dl", { class: "facts" }, Object.entries(facts).map(([name, node]) => h("div", {}, h("dt", {}, t(`session.${name}`)), node))),
-          h("div", { class: "row" }, sound, full))),
+          h("div", { class: "row" }, layout, sound, full))),
       h("div", { class: "session-right" },
         h("section", { class: "card" }, h("h2", {}, t("session.sites")), siteList),
         h("section", { class: "card" }, h("h2", {}, t("session.events")), noEvents, events))));
@@ -85,6 +90,15 @@ export function sessionPage(main, live, id) {
     soundIcons[1].classList.toggle("gone", video.muted);
   }
   showSound();
+
+  async function layOut(change) {
+    try {
+      await api.layOut(id, change);
+    } catch (error) {
+      fault(error);
+      update();
+    }
+  }
 
   async function end() {
     if (!session || !(await ask(t("session.stop"), t("session.stop_ask", session.sites.length), t("session.stop_yes"), t("session.stop_no")))) return;
@@ -115,7 +129,8 @@ export function sessionPage(main, live, id) {
       }
       mute.disabled = false;
     } }, icons, muteText);
-    const sound = h("div", { class: "member-sound" }, meter.node, mute);
+    const pin = h("button", { type: "button", class: "pin", onclick: () => layOut({ front: session.front === site.code ? null : site.code }) }, t("session.pin"));
+    const sound = h("div", { class: "member-sound" }, meter.node, pin, mute);
     const node = h("li", { "data-site": site.code },
       h("div", { class: "member-name" }, h("span", { class: "strong" }, site.name), up),
       sound, figures);
@@ -130,6 +145,9 @@ export function sessionPage(main, live, id) {
       put(muteText, next.muted ? t("session.unmute") : t("session.mute"));
       mark(mute, "aria-label", label);
       mark(mute, "aria-pressed", String(Boolean(next.muted)));
+      const pinned = session.front === next.code;
+      mark(pin, "aria-label", t(pinned ? "session.unpin_of" : "session.pin_of", next.name));
+      mark(pin, "aria-pressed", String(pinned));
       icons[0].classList.toggle("gone", Boolean(next.muted));
       icons[1].classList.toggle("gone", !next.muted);
       sound.hidden = over;
@@ -178,6 +196,8 @@ export function sessionPage(main, live, id) {
     record.hidden = over;
     state.hidden = session.state === "running"; // the sign beside it says more
     stop.hidden = over;
+    layout.hidden = over;
+    if (session.layout && document.activeElement !== layout) layout.value = session.layout;
     stop.disabled = stopping;
     put(stop.lastChild, stopping ? t("session.stopping") : t("session.stop"));
     ended.hidden = !over;

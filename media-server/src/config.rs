@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bridgepoint_wire::command::VideoOrder;
 use bridgepoint_wire::text::{Lang, Text};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use server_core::Layout;
 
 /// The checked configuration; paths are absolute.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,24 +54,7 @@ pub struct Media {
     /// The program's sound, kbit/s.
     pub program_audio_kbps: u32,
     /// How the program is laid out.
-    pub layout: Layout,
-}
-
-/// How the program is laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// All sites in equal tiles.
-    Grid,
-}
-
-impl Layout {
-    /// Its name, as the worker knows it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Grid => "grid",
-        }
-    }
+    pub layout: String,
 }
 
 /// `host:port`.
@@ -225,7 +209,9 @@ impl Config {
         let program = s.video("program", VideoOrder { width: 1280, height: 720, fps: 25, kbps: 2_500 });
         let program_audio_kbps =
             s.checked("program_audio_kbps", "6 to 510 kbit/s", 64_u32, |kbps| (6..=510).contains(kbps));
-        let layout = s.take("layout", "\"grid\"", Layout::Grid);
+        let known = Layout::names().collect::<Vec<_>>().join(", ");
+        let layout =
+            s.checked("layout", &known, Layout::GRID.name().to_owned(), |name| Layout::by_name(name).is_some());
         if listen.is_unspecified() && public.iter().any(IpAddr::is_unspecified) {
             s.fault(
                 "public",

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bridgepoint_wire::health::Health;
+use bridgepoint_wire::local::Conference;
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::Serialize;
 use server_core::fleet::{Reach, SiteView};
@@ -75,6 +76,9 @@ pub struct SessionJson {
     /// What the last verification said.
     pub verify: Option<String>,
     figures: Option<Figures>,
+    /// While it runs: how the program is laid out, and which site was given the first place.
+    layout: Option<String>,
+    front: Option<SiteCode>,
     /// Its folder.
     pub archive: String,
 }
@@ -116,8 +120,16 @@ impl SessionJson {
             ended_at_ms,
             verify,
             figures: session.figures.filter(|_| ended_at_ms.is_none()),
+            layout: None,
+            front: None,
             archive: archive.to_string_lossy().into_owned(),
         }
+    }
+
+    /// The same, with how its program is laid out.
+    #[must_use]
+    pub fn laid_out(self, conference: &Conference) -> Self {
+        Self { layout: Some(conference.layout.clone()), front: conference.front.clone(), ..self }
     }
 }
 

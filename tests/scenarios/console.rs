@@ -216,6 +216,7 @@ fn run_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) -
         browser.screenshot(&folder.join("session.png"))?;
     }
 
+    lay_out(browser, &codes[1], pictures)?;
     let mute = format!(".members li[data-site=\"{}\"] .mute", codes[1]);
     let pressed = "return document.querySelector(args[0]).getAttribute('aria-pressed') === args[1]";
     browser.click(&mute)?;
@@ -229,6 +230,33 @@ fn run_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) -
         &[],
     )?;
     Ok(id)
+}
+
+/// Another layout, and another site in its first place; then back to where it was.
+fn lay_out(browser: &Browser, pinned: &str, pictures: Option<&Path>) -> Result<()> {
+    let choose =
+        "const list = document.querySelector('#layout'); list.value = args[0]; list.dispatchEvent(new Event('change'))";
+    let is = "const session = (await (await fetch('/api/sessions')).json())[0]; return session.layout === args[0] && session.front === args[1]";
+    let pin = format!(".members li[data-site=\"{pinned}\"] .pin");
+    browser.wait("the list of layouts", SOON, "return document.querySelector('#layout').options.length >= 6", &[])?;
+    browser.run(choose, &[json!("lecture-5")])?;
+    browser.wait("one large, five small", SOON, is, &[json!("lecture-5"), Value::Null])?;
+    browser.click(&pin)?;
+    browser.wait("the pinned site", SOON, is, &[json!("lecture-5"), json!(pinned)])?;
+    browser.wait(
+        "the pin's sign",
+        SOON,
+        "return document.querySelector(args[0]).getAttribute('aria-pressed') === 'true'",
+        &[json!(pin)],
+    )?;
+    if let Some(folder) = pictures {
+        std::thread::sleep(Duration::from_secs(2)); // the picture takes its time through the browser's buffer
+        browser.screenshot(&folder.join("lecture.png"))?;
+    }
+    browser.click(&pin)?;
+    browser.run(choose, &[json!("grid")])?;
+    browser.wait("the grid again", SOON, is, &[json!("grid"), Value::Null])?;
+    Ok(())
 }
 
 /// The centre goes away and comes back: the page says so, and goes on by itself.

@@ -226,6 +226,13 @@ pub enum ToWorker {
         /// Muted.
         on: bool,
     },
+    /// How the program is laid out from the next frame on.
+    Layout {
+        /// Its name, such as `lecture-5`.
+        layout: String,
+        /// The site that takes the first place.
+        front: Option<SiteCode>,
+    },
     /// End the conference: close and seal every file, then [`FromWorker::Closed`].
     Close,
     /// Add this site, or take over its new DTLS fingerprint (its agent was restarted, or came online late).
@@ -264,6 +271,9 @@ pub struct Conference {
     pub program_audio_kbps: u32,
     /// Layout's name, such as `grid`.
     pub layout: String,
+    /// The site that takes the layout's first place; the first one when absent.
+    #[serde(default)]
+    pub front: Option<SiteCode>,
 }
 
 /// One site of a conference.

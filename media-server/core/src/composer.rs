@@ -7,7 +7,8 @@ use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::text::{Lang, Text};
 
 use crate::Site;
-use crate::layout::{CANVAS, Rect, fit, grid};
+use crate::arrangement::{Layout, in_order};
+use crate::layout::{CANVAS, Rect, Size, fit};
 use crate::overlay::Overlay;
 use crate::picture::{BLACK_Y, Frame, GREY, Picture};
 use crate::playout::FRAME;
@@ -39,7 +40,12 @@ pub enum Presence {
 pub struct Composer {
     fonts: Fonts,
     lang: Lang,
+    layout: &'static Layout,
+    front: Option<SiteCode>,
+    /// Every site, in the session's order.
     tiles: Vec<SiteTile>,
+    /// Which of them are shown, in the order in which they are drawn.
+    order: Vec<usize>,
     tally: Option<Overlay>,
     /// Counts changes of layout and tally: canvases of before are drawn anew.
     scene: u64,
@@ -52,6 +58,7 @@ pub struct Composer {
 /// One site's tile.
 struct SiteTile {
     site: Site,
+    /// Empty while it is not shown.
     rect: Rect,
     presence: Presence,
     muted: bool,
@@ -91,7 +98,10 @@ impl Composer {
         Self {
             fonts,
             lang,
+            layout: Layout::GRID,
+            front: None,
             tiles: Vec::new(),
+            order: Vec::new(),
             tally: None,
             scene: 1,
             serial: 0,
@@ -101,36 +111,47 @@ impl Composer {
         }
     }
 
-    /// Who is shown, in the grid's order (the first nine). Sites that stay keep their pictures.
+    /// Who takes part, in the order in which places are taken. Sites that stay keep their pictures.
     pub fn set_sites(&mut self, sites: &[Site]) {
         let mut before = std::mem::take(&mut self.tiles);
-        self.scene += 1;
-        self.tiles = grid(sites.len(), CANVAS)
-            .into_iter()
-            .map(|tile| {
-                let site = sites[tile.site].clone();
-                let old = before.iter().position(|old| old.site.code == site.code).map(|at| before.swap_remove(at));
-                let new = || SiteTile {
-                    site: site.clone(),
-                    rect: tile.rect,
-                    presence: Presence::Waiting,
-                    muted: false,
-                    delay: None,
-                    waiting: VecDeque::with_capacity(MOST_WAITING + 1),
-                    shown: None,
-                    plate: None,
-                    slate: None,
-                    plate_serial: 0,
-                };
-                // Plate and slate are painted at their place: anew where that has changed.
-                SiteTile { rect: tile.rect, site: site.clone(), plate: None, slate: None, ..old.unwrap_or_else(new) }
-            })
-            .collect();
+        let tile = |site: &Site| {
+            let old = before.iter().position(|old| old.site.code == site.code).map(|at| before.swap_remove(at));
+            // Plate and slate hold the name, which may have changed.
+            let keep = |old| SiteTile { site: site.clone(), plate: None, slate: None, ..old };
+            old.map_or_else(|| SiteTile::new(site.clone()), keep)
+        };
+        self.tiles = sites.iter().map(tile).collect();
+        self.arrange();
     }
 
-    /// A decoded picture, captured at `media` by the site's clock. Pictures of sites without a tile are dropped.
+    /// How sites are laid out from the next frame on; `front` takes the first place. Sites that stay in sight keep their
+    /// pictures.
+    pub fn set_layout(&mut self, layout: &'static Layout, front: Option<SiteCode>) {
+        (self.layout, self.front) = (layout, front);
+        self.arrange();
+    }
+
+    /// Who is shown, and in what size of tile.
+    pub fn visible(&self) -> impl Iterator<Item = (&SiteCode, Size)> {
+        self.order.iter().filter_map(|index| self.tiles.get(*index)).map(|tile| (&tile.site.code, tile.rect.size()))
+    }
+
+    fn arrange(&mut self) {
+        self.scene += 1;
+        let front = self.front.as_ref().and_then(|front| self.tiles.iter().position(|tile| tile.site.code == *front));
+        let all: Vec<usize> = (0..self.tiles.len()).collect();
+        let places = self.layout.tiles(all.len(), CANVAS);
+        let order = in_order(&all, front.as_ref());
+        for (index, tile) in self.tiles.iter_mut().enumerate() {
+            let place = order.iter().position(|at| *at == index).and_then(|at| places.get(at));
+            tile.put(place.map_or(Rect { x: 0, y: 0, width: 0, height: 0 }, |place| place.rect));
+        }
+        self.order = order.into_iter().take(places.len()).collect();
+    }
+
+    /// A decoded picture, captured at `media` by the site's clock. Pictures of sites that are not shown are dropped.
     pub fn handle_picture(&mut self, code: &SiteCode, media: Micros, picture: Picture) {
-        let Some(tile) = self.tile(code) else { return };
+        let Some(tile) = self.tile(code).filter(|tile| tile.is_shown()) else { return };
         if tile.waiting.back().is_some_and(|(last, _)| *last >= media) {
             // The site's clock was set back: what waits is of another time.
             tile.waiting.clear();
@@ -183,7 +204,7 @@ impl Composer {
     /// The program's picture at `now`: in each tile the picture whose program time is the nearest, at most half a
     /// frame ahead.
     pub fn compose(&mut self, now: Micros) -> Picture {
-        for tile in &mut self.tiles {
+        for tile in self.tiles.iter_mut().filter(|tile| tile.is_shown()) {
             tile.advance(now, &mut self.serial);
             if tile.plate.is_none() {
                 tile.plate = Some(plate::name_plate(&self.fonts, &tile.site.name, tile.muted, tile.rect));
@@ -202,12 +223,18 @@ impl Composer {
                 canvas.contents.clear();
                 canvas.contents.resize(self.tiles.len(), None);
             }
-            for (tile, content) in self.tiles.iter_mut().zip(&mut canvas.contents) {
+            let mut drawn: Vec<Rect> = Vec::new();
+            for index in &self.order {
+                let (Some(tile), Some(content)) = (self.tiles.get_mut(*index), canvas.contents.get_mut(*index)) else {
+                    continue;
+                };
                 let wanted = tile.content(now);
-                if *content == Some(wanted) {
+                // A tile that lies on another is drawn again whenever that one is.
+                if *content == Some(wanted) && !drawn.iter().any(|below| below.overlaps(tile.rect)) {
                     continue;
                 }
                 *content = Some(wanted);
+                drawn.push(tile.rect);
                 tile.draw(wanted, frame, &mut self.painter, (&self.fonts, self.lang));
                 if let Some(tally) = &self.tally {
                     tally.blend(frame, tile.rect);
@@ -236,6 +263,37 @@ impl Composer {
 }
 
 impl SiteTile {
+    fn new(site: Site) -> Self {
+        Self {
+            site,
+            rect: Rect { x: 0, y: 0, width: 0, height: 0 },
+            presence: Presence::Waiting,
+            muted: false,
+            delay: None,
+            waiting: VecDeque::with_capacity(MOST_WAITING + 1),
+            shown: None,
+            plate: None,
+            slate: None,
+            plate_serial: 0,
+        }
+    }
+
+    const fn is_shown(&self) -> bool {
+        self.rect.width > 0
+    }
+
+    /// Plate and slate are painted at their place: anew where that has changed. A site out of sight keeps no picture.
+    fn put(&mut self, rect: Rect) {
+        if self.rect != rect {
+            self.rect = rect;
+            (self.plate, self.slate) = (None, None);
+        }
+        if !self.is_shown() {
+            self.waiting.clear();
+            self.shown = None;
+        }
+    }
+
     /// Takes the picture that is due.
     fn advance(&mut self, now: Micros, serial: &mut u64) {
         let Some(delay) = self.delay else { return };

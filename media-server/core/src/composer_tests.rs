@@ -200,13 +200,53 @@ fn name_in_the_program_has_its_diacritics() {
 }
 
 #[test]
-fn nine_sites_ten_sites_and_no_site_are_drawn() {
-    for n in [0, 1, 5, 9, 10] {
+fn any_number_of_sites_is_drawn() {
+    for n in [0, 1, 5, 9, 10, 25, 40] {
         let names: Vec<String> = (0..n).map(|n| format!("Điểm cầu {n}")).collect();
         let mut composer = composer(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let frame = composer.compose(ms(0));
         assert_eq!(frame.size(), CANVAS);
-        assert_eq!(at(&frame, 30, 180), if n == 0 { BLACK_Y } else { 44 }, "{n}");
+        assert_eq!(at(&frame, 30, 170), if n == 0 { BLACK_Y } else { 44 }, "{n}");
+    }
+}
+
+#[test]
+fn a_layout_changes_between_two_frames_and_who_stays_in_sight_keeps_the_picture() {
+    let mut composer = composer(&["A", "B", "C"]);
+    let luma = |n: usize| 60 + 40 * n as u8;
+    let show = |composer: &mut Composer, at_ms: i64, sites: &[usize]| {
+        for n in sites {
+            composer.handle_picture(&code(&format!("s{n}")), ms(at_ms), picture(640, 360, luma(*n)));
+        }
+    };
+    show(&mut composer, 0, &[0, 1, 2]);
+    composer.compose(ms(100));
+    composer.set_layout(Layout::by_name("single").unwrap(), Some(code("s1")));
+    let sizes: Vec<_> = composer.visible().map(|(code, size)| (code.as_str().to_owned(), size)).collect();
+    assert_eq!(sizes, [("s1".to_owned(), CANVAS)]);
+    // Without a new picture: the one that it had, larger, and nothing of the others.
+    let frame = composer.compose(ms(140));
+    assert!([(200, 200), (640, 300), (1_000, 600)].iter().all(|(x, y)| at(&frame, *x, *y) == luma(1)));
+
+    // A picture of a site out of sight is not kept: back in sight it shows no old one.
+    show(&mut composer, 40, &[0, 1]);
+    composer.set_layout(Layout::GRID, None);
+    let frame = composer.compose(ms(180));
+    assert_ne!(at(&frame, 300, 300), luma(0));
+    assert_eq!(at(&frame, 900, 300), luma(1));
+    show(&mut composer, 80, &[0]);
+    assert_eq!(at(&composer.compose(ms(220)), 300, 300), luma(0));
+}
+
+#[test]
+fn a_tile_that_lies_on_another_stays_on_top_whatever_is_drawn() {
+    let mut composer = composer(&["A", "B"]);
+    composer.set_layout(Layout::by_name("pip").unwrap(), None);
+    composer.handle_picture(&code("s1"), ms(0), picture(320, 180, 200));
+    for n in 0..8 {
+        composer.handle_picture(&code("s0"), ms(n * 40), picture(1280, 720, 60));
+        let frame = composer.compose(ms(100 + n * 40));
+        assert_eq!((at(&frame, 300, 300), at(&frame, 1_040, 580)), (60, 200), "frame {n}");
     }
 }
 

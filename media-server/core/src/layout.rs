@@ -1,4 +1,4 @@
-//! Where each site's tile is.
+//! Rectangles of the canvas: the grid, and how a picture is fitted into a tile.
 
 /// Width and height, pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Size {
 pub const CANVAS: Size = Size { width: 1280, height: 720 };
 
 /// The most sites that a grid shows.
-pub const MOST_TILES: usize = 9;
+pub const MOST_TILES: usize = 25;
 
 /// A part of a picture, pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,12 @@ impl Rect {
         Self { x, y, width: right - x, height: bottom - y }
     }
 
+    /// Whether anything lies in both.
+    pub fn overlaps(self, other: Self) -> bool {
+        let both = self.cut(other);
+        both.width > 0 && both.height > 0
+    }
+
     /// The same part in plane 0 (Y), 1 (U) or 2 (V). Edges are even.
     pub(crate) const fn of_plane(self, index: usize) -> Self {
         if index == 0 {
@@ -72,11 +78,15 @@ const fn cells(sites: usize) -> (usize, usize) {
         2 => (2, 1),
         3 | 4 => (2, 2),
         5 | 6 => (3, 2),
-        _ => (3, 3),
+        7..=9 => (3, 3),
+        10..=12 => (4, 3),
+        13..=16 => (4, 4),
+        17..=20 => (5, 4),
+        _ => (5, 5),
     }
 }
 
-const fn even(pixels: usize) -> usize {
+pub(crate) const fn even(pixels: usize) -> usize {
     pixels & !1
 }
 
@@ -87,7 +97,7 @@ pub const fn tile_size(sites: usize, canvas: Size) -> Size {
     Size { width: even(canvas.width / columns), height: even((canvas.height / columns) + 1) }
 }
 
-/// Places of `sites` sites (the first nine of them), row by row, the rows centred.
+/// Places of `sites` sites (the first [`MOST_TILES`] of them), row by row, the rows centred.
 pub fn grid(sites: usize, canvas: Size) -> Vec<Tile> {
     let (columns, rows) = cells(sites);
     let size = tile_size(sites, canvas);
@@ -138,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn tiles_are_even_inside_the_canvas_and_apart_for_1_to_9_sites() {
-        for n in 1..=9 {
+    fn tiles_are_even_inside_the_canvas_and_apart_for_1_to_25_sites() {
+        for n in 1..=MOST_TILES {
             let tiles = grid(n, CANVAS);
             assert_eq!(tiles.len(), n);
             for (i, Tile { site, rect }) in tiles.iter().enumerate() {

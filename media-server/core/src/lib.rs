@@ -27,6 +27,7 @@
 //! frame with tick *t* is composed when *t* has come; a block of sound [*t*, *t* + 20 ms) when its end has come.
 //! The program's ticks are what `AccessUnit` and `OpusPacket` carry: 90 kHz and 48 kHz since origin, without a gap.
 
+pub mod arrangement;
 pub mod audio;
 pub mod composer;
 pub mod fleet;
@@ -45,6 +46,7 @@ pub mod tick;
 pub mod time;
 mod voice;
 
+pub use arrangement::Layout;
 pub use audio::{AudioMixer, BLOCK, Block, DecodeFailed, Mix, SoundDecoder, VoiceStats};
 pub use composer::{Composer, Presence};
 pub use layout::{CANVAS, MOST_TILES, Rect, Size, Tile, grid, tile_size};

@@ -5,8 +5,10 @@ use bridgepoint_wire::media::{AUDIO_RATE, OpusPacket, VIDEO_RATE};
 use bridgepoint_wire::text::Lang;
 
 use crate::Site;
+use crate::arrangement::Layout;
 use crate::audio::{AudioMixer, BLOCK, Mix, SoundDecoder, VoiceStats};
 use crate::composer::{Composer, Presence};
+use crate::layout::Size;
 use crate::picture::Picture;
 use crate::playout::Playout;
 use crate::text::Fonts;
@@ -84,6 +86,16 @@ impl Mixer {
             }
         }
         self.composer.set_sites(sites);
+    }
+
+    /// How sites are laid out from the next frame on; see [`Composer::set_layout`].
+    pub fn set_layout(&mut self, layout: &'static Layout, front: Option<SiteCode>) {
+        self.composer.set_layout(layout, front);
+    }
+
+    /// Who is shown, and in what size of tile: whose pictures must be decoded.
+    pub fn visible(&self) -> impl Iterator<Item = (&SiteCode, Size)> {
+        self.composer.visible()
     }
 
     /// A site's picture is decoded: `ticks` as its access unit had, `arrived` when the decoder gave it.

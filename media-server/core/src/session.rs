@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::Layout;
 use bridgepoint_wire::event::{Event, MutedBy, PressRefusal};
 use bridgepoint_wire::local::{FromWorker, SiteStats, ToWorker};
 use bridgepoint_wire::presence::Online;
@@ -368,6 +369,12 @@ impl Session {
         self.tell_worker(ToWorker::Mute { site: site.clone(), on });
         self.note(now_ms, "mute", json!({ "site": site, "on": on, "by": by }));
         true
+    }
+
+    /// An operator lays the program out; `front` takes the first place.
+    pub fn handle_layout(&mut self, now_ms: u64, layout: &'static Layout, front: Option<&SiteCode>, by: &By) {
+        self.tell_worker(ToWorker::Layout { layout: layout.name().to_owned(), front: front.cloned() });
+        self.note(now_ms, "layout", json!({ "layout": layout.name(), "front": front, "by": by }));
     }
 
     /// The worker said something.

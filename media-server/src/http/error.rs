@@ -55,7 +55,7 @@ impl From<Refused> for ApiError {
         let status = match &error {
             Refused::NoSite(_) | Refused::NoSession(_) => StatusCode::NOT_FOUND,
             Refused::Exists(_) | Refused::Busy | Refused::NotCalled(_) => StatusCode::CONFLICT,
-            Refused::TooFew | Refused::TooMany(_) => StatusCode::BAD_REQUEST,
+            Refused::TooFew | Refused::TooMany(_) | Refused::NoLayout(_) => StatusCode::BAD_REQUEST,
             Refused::Open(OpenError::Archive(ArchiveError::Full { .. } | ArchiveError::NotWritable { .. })) => {
                 StatusCode::INSUFFICIENT_STORAGE
             }

@@ -80,6 +80,8 @@ pub fn router(app: App) -> Router {
         .route("/api/sessions/{id}", get(sessions::show))
         .route("/api/sessions/{id}/stop", post(sessions::stop))
         .route("/api/sessions/{id}/mute", post(sessions::mute))
+        .route("/api/sessions/{id}/layout", post(sessions::lay_out))
+        .route("/api/layouts", get(sessions::layouts))
         .route("/api/records", get(records::list))
         .route("/api/records/{id}/files/{name}", get(records::file))
         .route("/api/records/{id}/verify", post(records::verify))

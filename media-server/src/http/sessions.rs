@@ -5,11 +5,12 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use bridgepoint_wire::id::BadId;
 use bridgepoint_wire::{SessionId, SiteCode};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::App;
 use super::access::Who;
 use super::error::ApiError;
+use crate::hub::Front;
 use crate::views::SessionJson;
 
 /// `GET /api/sessions`
@@ -66,6 +67,35 @@ pub async fn mute(
 ) -> Result<Json<SessionJson>, ApiError> {
     let id = session(&id)?;
     Ok(Json(app.hub.call(move |hub| hub.mute(&id, &mute.site, mute.on, &who.by())).await??))
+}
+
+/// `GET /api/layouts`: the names of all layouts.
+pub async fn layouts() -> Json<Vec<&'static str>> {
+    Json(server_core::Layout::names().collect())
+}
+
+/// Body of a change of layout; what is absent stays.
+#[derive(Deserialize)]
+pub struct LayOut {
+    layout: Option<String>,
+    #[serde(default, deserialize_with = "pinned_or_nobody")]
+    front: Front,
+}
+
+/// A site's code, or `null` for nobody; an absent key keeps who is there.
+fn pinned_or_nobody<'de, D: Deserializer<'de>>(value: D) -> Result<Front, D::Error> {
+    Ok(Option::deserialize(value)?.map_or(Front::Nobody, Front::Pinned))
+}
+
+/// `POST /api/sessions/{id}/layout`
+pub async fn lay_out(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Path(id): Path<String>,
+    Json(body): Json<LayOut>,
+) -> Result<Json<SessionJson>, ApiError> {
+    let id = session(&id)?;
+    Ok(Json(app.hub.call(move |hub| hub.lay_out(&id, body.layout.as_deref(), body.front, &who.by())).await??))
 }
 
 /// A session's id in a path.

@@ -166,7 +166,8 @@ impl Hub {
             sites: sites.iter().map(site).collect::<Result<_, _>>()?,
             program: media.program,
             program_audio_kbps: media.program_audio_kbps,
-            layout: media.layout.name().to_owned(),
+            layout: media.layout.clone(),
+            front: None,
         })
     }
 
@@ -381,7 +382,7 @@ impl Hub {
         self.config.runtime_dir.join(format!("session-{id}.json"))
     }
 
-    fn keep_keys(&self, id: &SessionId) {
+    pub(super) fn keep_keys(&self, id: &SessionId) {
         let Some(running) = self.running.get(id) else { return };
         if let Err(error) = self.write_keys(running) {
             tracing::error!(session = %id, %error, "the next server could not take this session over");
@@ -430,6 +431,7 @@ fn lost_conference(session: &Session, folder: &Path) -> Conference {
         program: none,
         program_audio_kbps: 0,
         layout: String::new(),
+        front: None,
     }
 }
 

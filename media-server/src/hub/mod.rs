@@ -17,7 +17,7 @@ use server_core::session::{By, Origin, Phase, Session};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::conferences::OpenError;
-pub use self::operators::{Answer, Refused};
+pub use self::operators::{Answer, Front, Refused};
 use crate::clock::now_ms;
 use crate::codes::Tries;
 use crate::config::Config;
@@ -276,7 +276,8 @@ impl Hub {
     }
 
     fn session_json(&self, running: &Running) -> SessionJson {
-        SessionJson::new(&running.session, &running.archive, None, |code| self.name(code))
+        let json = SessionJson::new(&running.session, &running.archive, None, |code| self.name(code));
+        json.laid_out(&running.conference)
     }
 
     fn name(&self, code: &SiteCode) -> Option<String> {

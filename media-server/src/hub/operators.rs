@@ -2,6 +2,7 @@
 
 use bridgepoint_wire::local::{FromWorker, ToWorker};
 use bridgepoint_wire::{SessionId, SiteCode};
+use server_core::Layout;
 use server_core::session::{Admission, By, admit};
 use tokio::sync::oneshot;
 
@@ -31,6 +32,9 @@ pub enum Refused {
     /// A site that is in no running session.
     #[error("site {0} is in no running session")]
     NotCalled(SiteCode),
+    /// A layout that does not exist.
+    #[error("there is no layout {0}: there are {all}", all = Layout::names().collect::<Vec<_>>().join(", "))]
+    NoLayout(String),
     /// A site that is in another session.
     #[error("one of these sites is in a session already")]
     Busy,
@@ -51,8 +55,20 @@ pub enum Refused {
     Random(#[from] secret::NoRandom),
 }
 
-/// How many tiles the grid has.
-const MOST_SITES: usize = 9;
+/// Who is given a layout's first place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Front {
+    /// Who has it now.
+    #[default]
+    Kept,
+    /// Nobody: the session's first site has it.
+    Nobody,
+    /// This site.
+    Pinned(SiteCode),
+}
+
+/// How many sites a session may have: as many as the largest grid shows.
+const MOST_SITES: usize = server_core::MOST_TILES;
 
 impl Hub {
     /// Adds a site.
@@ -130,6 +146,32 @@ impl Hub {
         if !running.session.handle_mute(now_ms(), site, on, by) {
             return Err(Refused::NotCalled(site.clone()));
         }
+        self.session(id)
+    }
+
+    /// Lays the program out; without a layout's name it stays as it is.
+    pub fn lay_out(
+        &mut self,
+        id: &SessionId,
+        layout: Option<&str>,
+        front: Front,
+        by: &By,
+    ) -> Result<SessionJson, Refused> {
+        let running = self.running.get_mut(id).ok_or_else(|| Refused::NoSession(id.clone()))?;
+        let name = layout.unwrap_or(&running.conference.layout);
+        let layout = Layout::by_name(name).ok_or_else(|| Refused::NoLayout(name.to_owned()))?;
+        let front = match front {
+            Front::Kept => running.conference.front.clone(),
+            Front::Nobody => None,
+            Front::Pinned(site) => Some(site),
+        };
+        if let Some(front) = front.as_ref().filter(|front| !running.session.members().contains_key(front)) {
+            return Err(Refused::NotCalled(front.clone()));
+        }
+        running.session.handle_layout(now_ms(), layout, front.as_ref(), by);
+        // A worker that is started anew begins with it.
+        (running.conference.layout, running.conference.front) = (layout.name().to_owned(), front);
+        self.keep_keys(id);
         self.session(id)
     }
 

@@ -16,7 +16,7 @@ use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::jws::Signer;
 use bridgepoint_wire::local::{self, ConferenceSite, FromWorker, ToWorker};
 use bridgepoint_wire::text::{Lang, Text};
-use server_core::{Fonts, Mixer, MixerConfig, Site};
+use server_core::{CANVAS, Fonts, Layout, Mixer, MixerConfig, Site, tile_size};
 use server_media::{EncoderEvent, OpusDec, ProgramEncoder};
 
 use super::clock::SessionClock;
@@ -24,6 +24,7 @@ use super::line;
 use super::mixing::{Input, Mixing, Outlets};
 use super::paths::{Ends, Paths};
 use super::slot::LinkSlot;
+use super::wanted::Wanted;
 
 /// Where Debian's `fonts-noto-core` puts the fonts of plates and slates: they have every Vietnamese letter.
 const FONTS: &str = "/usr/share/fonts/truetype/noto";
@@ -57,11 +58,13 @@ impl Conference {
         let link = LinkSlot::default();
         let program = Arc::new(encode(&opening, &link, &recorder, &line)?);
         let (inputs, from_all) = channel();
+        let wanted = Wanted::new(tile_size(opening.sites.len(), CANVAS));
         let ends = Ends {
             link: link.clone(),
             clock,
             recorder: Arc::clone(&recorder),
             mixing: inputs.clone(),
+            wanted: wanted.clone(),
             program: Arc::clone(&program),
             line: line.clone(),
         };
@@ -82,7 +85,7 @@ impl Conference {
             start: clock.now(),
             decoder: Box::new(|| Box::new(OpusDec::new().expect("libopus decodes mono at 48 kHz wherever it runs"))),
         };
-        let mixing = Mixing::new(Mixer::new(config), clock, outlets)?;
+        let mixing = Mixing::new(Mixer::new(config), clock, outlets, wanted)?;
         let ticking = std::thread::Builder::new().name("tick".into()).spawn(move || {
             raise_priority();
             mixing.run(&from_all);
@@ -90,6 +93,7 @@ impl Conference {
 
         let mut conference =
             Self { recorder, link: running, slot: link, inputs, ticking, program, sites: Vec::new(), line };
+        conference.lay_out(&opening.layout, opening.front);
         for site in opening.sites {
             conference.let_in(site);
         }
@@ -117,6 +121,7 @@ impl Conference {
             // Who muted whom is control's to note.
             ToWorker::Mute { site, on } => self.tell_mix(Input::Mute(site, on)),
             ToWorker::Site(site) => self.let_in(site),
+            ToWorker::Layout { layout, front } => self.lay_out(&layout, front),
             ToWorker::Open(_) => tracing::error!("a worker has one conference; this one is open"),
             ToWorker::Close => {}
         }
@@ -152,6 +157,14 @@ impl Conference {
         let ConferenceSite { code, name, dtls_fingerprint, ice_centre, ice_box } = site;
         self.seat(Site { code: code.clone(), name });
         self.link.add_site(code, ice_centre, ice_box, dtls_fingerprint);
+    }
+
+    fn lay_out(&self, layout: &str, front: Option<SiteCode>) {
+        let Some(layout) = Layout::by_name(layout) else {
+            tracing::error!(layout, "control named a layout that this worker does not have");
+            return;
+        };
+        self.tell_mix(Input::Layout(layout, front));
     }
 
     /// Gives a site a tile; one that has it keeps it.

@@ -10,11 +10,12 @@ use bridgepoint_record::{Recorder, Stream};
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::local::FromWorker;
 use bridgepoint_wire::media::OpusPacket;
-use server_core::{Micros, Mix, Mixer, Output, Picture, Presence, Site};
+use server_core::{Layout, Micros, Mix, Mixer, Output, Picture, Presence, Site};
 use server_media::{OpusEnc, ProgramEncoder, Use};
 
 use super::clock::SessionClock;
 use super::line;
+use super::wanted::Wanted;
 
 /// A tick that is composed so much after it was due counts as late: half a frame.
 const LATE: Micros = Micros::from_millis(20);
@@ -33,6 +34,8 @@ pub enum Input {
     OnRecord(bool),
     /// Who takes part from now on.
     Sites(Vec<Site>),
+    /// How they are laid out, and who takes the first place.
+    Layout(&'static Layout, Option<SiteCode>),
     /// Tell figures of the last second.
     Report(Sender<Report>),
     /// The program ends.
@@ -69,6 +72,7 @@ pub struct Mixing {
     mixer: Mixer,
     clock: SessionClock,
     outlets: Outlets,
+    wanted: Wanted,
     shared: OpusEnc,
     /// One encoder for each site that was ever heard: its stream goes on where it stopped.
     own: BTreeMap<SiteCode, OpusEnc>,
@@ -79,10 +83,10 @@ pub struct Mixing {
 impl Mixing {
     /// # Errors
     /// When libopus has no encoder for the program's sound.
-    pub fn new(mixer: Mixer, clock: SessionClock, outlets: Outlets) -> anyhow::Result<Self> {
+    pub fn new(mixer: Mixer, clock: SessionClock, outlets: Outlets, wanted: Wanted) -> anyhow::Result<Self> {
         let shared = OpusEnc::new(Use::Program)?;
         let own = BTreeMap::new();
-        Ok(Self { mixer, clock, outlets, shared, own, report: Report::default(), first_frame_said: false })
+        Ok(Self { mixer, clock, outlets, wanted, shared, own, report: Report::default(), first_frame_said: false })
     }
 
     /// Runs until it is told to stop.
@@ -122,6 +126,11 @@ impl Mixing {
             Input::Sites(sites) => {
                 self.own.retain(|code, _| sites.iter().any(|site| site.code == *code));
                 self.mixer.set_sites(&sites);
+                self.wanted.set(self.mixer.visible());
+            }
+            Input::Layout(layout, front) => {
+                self.mixer.set_layout(layout, front);
+                self.wanted.set(self.mixer.visible());
             }
             Input::Report(answer) => {
                 let _ = answer.send(self.take_report());

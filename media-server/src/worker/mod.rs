@@ -9,6 +9,7 @@ mod line;
 mod mixing;
 mod paths;
 mod slot;
+mod wanted;
 
 use std::path::Path;
 use std::sync::mpsc;

@@ -18,9 +18,12 @@ use super::clock::SessionClock;
 use super::line;
 use super::mixing::{Input, report};
 use super::slot::LinkSlot;
+use super::wanted::Wanted;
 
 /// Without a small encoding for so long, a tile is fed from the main one.
 const THUMB_MISSING: Duration = Duration::from_secs(1);
+/// A tile that waits to change its encoding asks for a key frame so often: a box makes one every 400 ms at most.
+const ASK_AGAIN: Duration = Duration::from_millis(400);
 
 /// Everything that the paths lead to.
 pub struct Ends {
@@ -32,6 +35,8 @@ pub struct Ends {
     pub recorder: Arc<Recorder>,
     /// The tick thread.
     pub mixing: Sender<Input>,
+    /// Whose pictures are shown.
+    pub wanted: Wanted,
     /// For key frames that viewers need.
     pub program: Arc<ProgramEncoder>,
     /// The control process.
@@ -44,8 +49,25 @@ struct Tile {
     /// From the small encoding (else from the main one). Shared with the decoder's thread, which asks for key frames.
     from_thumb: Arc<AtomicBool>,
     thumb_at: Option<Instant>,
+    asked_at: Option<Instant>,
+    /// Not shown: nothing is decoded, and what comes next follows a gap.
+    resting: bool,
     /// Main frames since the last figures.
     frames: u32,
+}
+
+impl Tile {
+    fn source(&self) -> Encoding {
+        if self.from_thumb.load(Ordering::Relaxed) { Encoding::Thumb } else { Encoding::Main }
+    }
+
+    fn may_ask(&mut self, now: Instant) -> bool {
+        let may = self.asked_at.is_none_or(|asked| now - asked >= ASK_AGAIN);
+        if may {
+            self.asked_at = Some(now);
+        }
+        may
+    }
 }
 
 /// All paths of a conference.
@@ -92,20 +114,28 @@ impl Paths {
             self.ends.recorder.video(&Stream::Site(site.clone()), unit.clone());
         }
         let now = Instant::now();
+        let (wanted, link) = (self.ends.wanted.encoding(site), self.ends.link.clone());
         let Some(tile) = self.tile(site) else { return };
         match encoding {
             Encoding::Main => tile.frames += 1,
             Encoding::Thumb => tile.thumb_at = Some(now),
         }
-        let thumb_flows = tile.thumb_at.is_some_and(|at| now - at < THUMB_MISSING);
-        // A tile changes its source at a key frame of the new one: no grey picture in between.
-        if unit.key && (encoding == Encoding::Thumb || !thumb_flows) {
-            tile.from_thumb.store(encoding == Encoding::Thumb, Ordering::Relaxed);
-        }
-        if tile.from_thumb.load(Ordering::Relaxed) != (encoding == Encoding::Thumb) {
+        let Some(wanted) = wanted else {
+            tile.resting = true;
             return;
+        };
+        let thumb_flows = tile.thumb_at.is_some_and(|at| now - at < THUMB_MISSING);
+        let best = if thumb_flows { wanted } else { Encoding::Main };
+        // A tile changes its source at a key frame of the new one: no grey picture in between.
+        if tile.source() != best && (tile.resting || unit.key && encoding == best) {
+            tile.from_thumb.store(best == Encoding::Thumb, Ordering::Relaxed);
+        } else if tile.source() != best && best == wanted && tile.may_ask(now) {
+            link.with(|link| link.request_key(site, wanted));
         }
-        tile.decoder.push(unit, after_loss);
+        if tile.source() == encoding {
+            let after_gap = std::mem::take(&mut tile.resting);
+            tile.decoder.push(unit, after_loss || after_gap);
+        }
     }
 
     fn decoder(&self, site: &SiteCode, from_thumb: Arc<AtomicBool>) -> Result<VideoDecoder, MediaError> {
@@ -130,7 +160,10 @@ impl Paths {
             let from_thumb = Arc::new(AtomicBool::new(true));
             let decoder = self.decoder(site, Arc::clone(&from_thumb));
             let decoder = decoder.map_err(|error| tracing::error!(%error, %site, "no decoder for the tile")).ok()?;
-            self.tiles.insert(site.clone(), Tile { decoder, from_thumb, thumb_at: None, frames: 0 });
+            self.tiles.insert(
+                site.clone(),
+                Tile { decoder, from_thumb, thumb_at: None, asked_at: None, resting: false, frames: 0 },
+            );
         }
         self.tiles.get_mut(site)
     }

@@ -104,6 +104,20 @@ enum Session {
         /// Its id.
         id: String,
     },
+    /// Lay the program out.
+    Layout {
+        /// The session's id.
+        id: String,
+        /// `grid`, `single`, `lecture-5`, `lecture-7`, `hearing` or `pip`.
+        layout: String,
+    },
+    /// Give a site the first place of the layout, or give it back to the first site.
+    Pin {
+        /// The session's id.
+        id: String,
+        /// The site's code; absent: nobody is pinned.
+        code: Option<String>,
+    },
     /// Mute or open a site's microphone.
     Mute {
         /// The session's id.
@@ -217,6 +231,16 @@ fn session(api: &Api, command: &Session, lang: Lang) -> anyhow::Result<(Value, S
         }
         Session::Show { id } => {
             let session = api.get(&format!("/api/sessions/{id}"))?;
+            let table = show::session(&session, lang);
+            (session, table)
+        }
+        Session::Layout { id, layout } => {
+            let session = api.post(&format!("/api/sessions/{id}/layout"), &json!({ "layout": layout }))?;
+            let table = show::session(&session, lang);
+            (session, table)
+        }
+        Session::Pin { id, code } => {
+            let session = api.post(&format!("/api/sessions/{id}/layout"), &json!({ "front": code }))?;
             let table = show::session(&session, lang);
             (session, table)
         }

@@ -132,6 +132,7 @@ fn opening(archive: &Path, origin_ms: u64, centre: &Identity, sites: &[Conferenc
         program: VideoOrder { width: 1280, height: 720, fps: 25, kbps: 2_000 },
         program_audio_kbps: 64,
         layout: "grid".into(),
+        front: None,
     })
 }
 
