@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::sites::Site;
+use crate::sites::{Site, is_device};
 use crate::words::say;
 use crate::workspace::{output, run, target};
 
@@ -67,7 +67,7 @@ pub fn of_sites(sites: &[Site]) -> Result<Vec<PathBuf>> {
 
 /// Refuses a file that cannot stand for a camera, before anything is started.
 fn check(camera: &Path) -> Result<()> {
-    if camera.starts_with("/dev") {
+    if is_device(camera) {
         return Ok(());
     }
     let mut probe = Command::new("ffprobe");

@@ -13,7 +13,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::sites::Site;
+use crate::sites::{Site, is_device};
 use crate::words::{note, say};
 use crate::workspace::{output, run};
 
@@ -38,8 +38,9 @@ pub fn lighten(
     seconds: Option<u64>,
     folder: &Path,
 ) -> Result<()> {
-    for (site, film) in sites.iter().zip(films) {
-        let Some(size) = site.camera.as_ref().and_then(|_| too_large(film, main, seconds.is_none())) else { continue };
+    let own = |(site, film): &(&Site, &mut PathBuf)| site.camera.is_some() && !is_device(film);
+    for (site, film) in sites.iter().zip(films).filter(own) {
+        let Some(size) = too_large(film, main, seconds.is_none()) else { continue };
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let name = film.file_name().unwrap_or_default().to_string_lossy().into_owned();
         say(

@@ -1,7 +1,7 @@
 //! Which sites a demo has, and what each box films.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
@@ -16,6 +16,11 @@ pub struct Site {
     pub name: String,
     /// What the box uses as camera and microphone: a file, or a V4L2 node. A demo talker when absent.
     pub camera: Option<PathBuf>,
+}
+
+/// Whether what a box films is a device and no file.
+pub fn is_device(camera: &Path) -> bool {
+    camera.starts_with("/dev")
 }
 
 /// Communes and wards of Nghệ An (codes of 1 July 2025).

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::centre::{Centre, toml_text};
 use crate::process::{Spec, Supervisor, wait_for};
-use crate::sites::Site;
+use crate::sites::{Site, is_device};
 use crate::summary::{self, BoxStatus, Identity};
 use crate::workspace::{Programs, gst_registry, output, root};
 
@@ -75,7 +75,7 @@ impl AtBox {
 
     fn agent_toml(&self, centre: &Centre, clip: &Path, decode_return: bool) -> String {
         let path = |path: &Path| toml_text(&path.display().to_string());
-        let (board, camera) = if clip.starts_with("/dev") { ("pc", "video") } else { ("sim", "clip") };
+        let (board, camera) = if is_device(clip) { ("pc", "video") } else { ("sim", "clip") };
         format!(
             "data_dir = {}\nrecords_dir = {}\nreturns_dir = {}\nruntime_dir = {}\nserial = {}\nboard = {}\npanel = {}\n\
              decode_return = {decode_return}\npreset = \"ultrafast\"\n\n[bootstrap]\nbroker = {}\nca = {}\ncert = {}\nkey = {}\n\n\
