@@ -330,14 +330,8 @@ fn restrict(config: &MediaConfig) {
         Camera::Device { .. } => None,
     };
     let clip = clip.as_deref();
-    let records = Path::new(&config.records);
-    let returns = config.returns.as_deref().map(Path::new);
-    let limits = Limits {
-        read: clip.as_slice(),
-        write: &[records, returns.unwrap_or(records)],
-        devices: true,
-        sockets: Sockets::Udp,
-    };
+    let own: Vec<&Path> = [&config.records].into_iter().chain(&config.returns).map(Path::new).collect();
+    let limits = Limits { read: clip.as_slice(), write: &own, devices: true, sockets: Sockets::Udp };
     let confinement = confine(&limits);
     tracing::info!(?confinement, "media child is confined");
 }

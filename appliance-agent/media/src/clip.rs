@@ -79,6 +79,25 @@ impl Shared {
         self.room.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Something was decoded for round `epoch`: when that has come and the reel is not `full`, it is `put` into it.
+    fn put<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        epoch: u64,
+        full: impl Fn(&Reel<Picture>) -> bool,
+        put: impl FnOnce(&mut Reel<Picture>),
+    ) -> MutexGuard<'a, State> {
+        let mut state = self.wait_for_turn(state, epoch, full);
+        if state.epoch == epoch {
+            let waited_for = !state.reel.ready();
+            put(&mut state.reel);
+            if waited_for {
+                self.filled.notify_all();
+            }
+        }
+        state
+    }
+
     /// The first pictures are there, so a second decoder does not compete with the one that they come from.
     fn is_ready(&self) -> bool {
         let state = self.lock();
@@ -444,17 +463,11 @@ fn picture_chain(
         }
         let info = size.as_ref()?.1.clone();
         let duration = ns(buffer.duration());
-        let mut state = shared.lock();
-        let place = place_in_file(*known(&own), sample, buffer.pts());
-        state = shared.wait_for_turn(state, epoch, |reel| !reel.wants_picture());
-        if state.epoch == epoch {
-            let was_empty = state.reel.next_picture().is_none() || !state.reel.ready();
-            state.reel.handle_picture(place.map(|at| at.max(0) as u64), duration, Picture { buffer, info });
-            if was_empty {
-                shared.filled.notify_all();
-            }
-        }
-        Some(state)
+        let state = shared.lock();
+        let place = place_in_file(*known(&own), sample, buffer.pts()).map(|at| at.max(0) as u64);
+        let picture = Picture { buffer, info };
+        let full = |reel: &Reel<Picture>| !reel.wants_picture();
+        Some(shared.put(state, epoch, full, |reel| reel.handle_picture(place, duration, picture)))
     });
     Ok(vec![convert, flip, sink.upcast()])
 }
@@ -474,7 +487,7 @@ fn sound_chain(
     let sink = sink(&caps);
     receive(pipeline, shared, &sink, (Track::Sound, epoch), move |shared, sample| {
         let buffer = sample.buffer()?;
-        let mut state = shared.lock();
+        let state = shared.lock();
         let place = place_in_file(*known(&own), sample, buffer.pts())?;
         let map = buffer.map_readable().ok()?;
         let mut samples: Vec<i16> = map.chunks_exact(2).map(|b| i16::from_ne_bytes([b[0], b[1]])).collect();
@@ -482,15 +495,7 @@ fn sound_chain(
         let before = (place.min(0).unsigned_abs() * SOUND_RATE / 1_000_000_000) as usize;
         samples.drain(..before.min(samples.len()));
         let place = place.max(0) as u64;
-        state = shared.wait_for_turn(state, epoch, |reel| !reel.wants_sound());
-        if state.epoch == epoch {
-            let waiting = !state.reel.ready();
-            state.reel.handle_sound(place, &samples);
-            if waiting {
-                shared.filled.notify_all();
-            }
-        }
-        Some(state)
+        Some(shared.put(state, epoch, |reel| !reel.wants_sound(), |reel| reel.handle_sound(place, &samples)))
     });
     Ok(vec![convert, resample, sink.upcast()])
 }

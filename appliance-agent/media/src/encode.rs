@@ -326,9 +326,13 @@ impl Lane {
     }
 
     fn push(&mut self, picture: &Picture, native: gst::Fraction, ticks: u64, now: Instant) -> Result<(), MediaError> {
+        self.encoder.push(picture, self.fps(native), ticks, now)
+    }
+
+    /// Pictures per second of a camera with `native` (0: it does not say), thinned to what was ordered.
+    fn fps(&self, native: gst::Fraction) -> gst::Fraction {
         let ordered = gst::Fraction::new(self.order.fps.max(1).into(), 1);
-        let fps = if native.numer() > 0 && native < ordered { native } else { ordered };
-        self.encoder.push(picture, fps, ticks, now)
+        if native.numer() > 0 { native.min(ordered) } else { ordered }
     }
 }
 
@@ -358,8 +362,7 @@ impl Encodings {
     pub fn push(&mut self, picture: &Picture, ticks: u64, now: Instant) -> Result<(), MediaError> {
         let native = picture.info.fps();
         let (main, thumb) = (picture.fitted(&self.main.order), picture.fitted(&self.thumb.order));
-        let slow = native.numer() > 0 && native <= gst::Fraction::new(self.thumb.order.fps.into(), 1);
-        let shared = main == thumb && (slow || self.main.order.fps <= self.thumb.order.fps);
+        let shared = main == thumb && self.main.fps(native) <= self.thumb.fps(native);
         if self.shared != Some(shared) {
             self.share(shared);
         }

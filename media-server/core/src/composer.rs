@@ -144,7 +144,7 @@ impl Composer {
         let order = in_order(&all, front.as_ref());
         for (index, tile) in self.tiles.iter_mut().enumerate() {
             let place = order.iter().position(|at| *at == index).and_then(|at| places.get(at));
-            tile.put(place.map_or(Rect { x: 0, y: 0, width: 0, height: 0 }, |place| place.rect));
+            tile.put(place.map_or(Rect::EMPTY, |place| place.rect));
         }
         self.order = order.into_iter().take(places.len()).collect();
     }
@@ -266,7 +266,7 @@ impl SiteTile {
     fn new(site: Site) -> Self {
         Self {
             site,
-            rect: Rect { x: 0, y: 0, width: 0, height: 0 },
+            rect: Rect::EMPTY,
             presence: Presence::Waiting,
             muted: false,
             delay: None,

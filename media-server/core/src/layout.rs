@@ -29,6 +29,9 @@ pub struct Rect {
 }
 
 impl Rect {
+    /// Nothing of a picture.
+    pub const EMPTY: Self = Self { x: 0, y: 0, width: 0, height: 0 };
+
     /// All of a picture.
     pub const fn of(size: Size) -> Self {
         Self { x: 0, y: 0, width: size.width, height: size.height }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
+    ABI, Access as _, AccessFs, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
     RulesetCreatedAttr as _, RulesetStatus,
 };
 use nix::libc;
@@ -79,15 +79,10 @@ fn bind_files(limits: &Limits<'_>) -> Result<bool, landlock::RulesetError> {
     for (path, access) in paths {
         // What is not there needs no rule.
         if let Ok(fd) = PathFd::new(path) {
-            rules = rules.add_rule(PathBeneath::new(fd, within(path, access, abi)))?;
+            rules = rules.add_rule(PathBeneath::new(fd, access))?;
         }
     }
     Ok(rules.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
-}
-
-/// A file has no use for the rights of folders, and the kernel refuses them.
-fn within(path: &Path, access: BitFlags<AccessFs>, abi: ABI) -> BitFlags<AccessFs> {
-    if path.is_dir() { access } else { access & AccessFs::from_file(abi) }
 }
 
 fn forbid_sockets(allowed: Sockets) -> Result<(), Box<dyn std::error::Error>> {
