@@ -16,6 +16,8 @@ use tempfile::TempDir;
 /// `WebDriver`'s fixed name for a reference to an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const START: Duration = Duration::from_secs(30);
+/// So many times more the browser is started when that failed.
+const STARTS: u32 = 4;
 /// Within this a page shows what it will show.
 const SOON: Duration = Duration::from_secs(20);
 /// `WebDriver`'s word for an element that the page has replaced since it was found.
@@ -35,6 +37,18 @@ impl Browser {
     /// Starts Chromium without a window. It accepts the demo's own certificate authority and lets pictures play by themselves,
     /// and is otherwise as Debian ships it.
     pub fn start() -> Result<Self> {
+        let mut attempts = 1..=STARTS;
+        loop {
+            let started = Self::try_start();
+            // chromedriver wants the same free port of IPv4 and IPv6, and ends when it has found one of the first that
+            // is taken of the second.
+            if started.is_ok() || attempts.next().is_none() {
+                return started;
+            }
+        }
+    }
+
+    fn try_start() -> Result<Self> {
         let profile = tempfile::tempdir()?;
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
