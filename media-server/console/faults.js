@@ -28,7 +28,10 @@ export const FAULTS = {
   "PressNobody": ["Chưa có điểm cầu nào để gọi. Nhờ trung tâm cấu hình danh sách gọi.","There is nobody to call. Ask the centre to set up whom this site calls."],
   "PressNotCaller": ["Chỉ điểm cầu đã gọi mới kết thúc được phiên. Bấm ngắn để tắt hoặc bật micro.","Only the site that called can end the session. Press shortly to mute or open the microphone."],
   "RecorderFailed": ["Không ghi được bản ghi {0} ({1}). Phần này có thể thiếu trong bản ghi ở đây; bản ghi ở đầu kia vẫn tiếp tục. Kiểm tra ổ đĩa ngay.","The record {0} could not be written ({1}). This part may be missing here; the record at the other end goes on. Check the disk at once."],
+  "SlateLeft": ["{0}: đã rời phiên","{0}: has left the session"],
   "SlateLost": ["{0}: mất kết nối","{0}: connection lost"],
+  "SlateNoNetwork": ["{0}: mất đường truyền","{0}: line down"],
+  "SlateNoPicture": ["{0}: chưa có hình","{0}: no picture"],
   "SlateWaiting": ["{0}: đang kết nối","{0}: connecting"],
   "StoreUnusable": ["Không mở được kho dữ liệu {0} ({1}). Thiết bị không thể giữ sự kiện và lệnh an toàn, nên không khởi động. Xem có chương trình thứ hai đang chạy không; nếu không, gọi bộ phận vận hành.","The store {0} cannot be opened ({1}). The box cannot keep events and commands safely, so it does not start. See whether a second program is running; if not, call the operators."],
   "WorkerRestarted": ["Bộ trộn của phiên {0} đã tự khởi động lại ({1}). Phiên tiếp tục; bản ghi có một khoảng trống được ghi vào nhật ký. Không cần làm gì; báo bộ phận kỹ thuật sau phiên.","The conference worker of session {0} was restarted ({1}). The session goes on; the record has a gap that the journal names. Nothing to do; tell the engineers after the session."]

@@ -3,7 +3,7 @@ import { api } from "./api.js";
 import { ask, button, chip, fault, faultBox, h, icon, level, mark, put, setChip } from "./dom.js";
 import { alarming, milestones, sentence, sessionOf, startedBy } from "./events.js";
 import { clock, duration, number } from "./format.js";
-import { t } from "./texts.js";
+import { has, t } from "./texts.js";
 import { Viewer } from "./whep.js";
 
 const EVENTS = 200;
@@ -46,9 +46,13 @@ export function sessionPage(main, live, id) {
   const full = button(t("live.fullscreen"), () => (document.fullscreenElement ? document.exitFullscreen() : frame.requestFullscreen()), { kind: "small", glyph: "full" });
   const layout = h("select", { id: "layout", "aria-label": t("session.layout"), onchange: () => layOut({ layout: layout.value }) });
   api.layouts().then((names) => {
-    layout.replaceChildren(...names.map((name) => h("option", { value: name }, t(`layout.${name}`))));
+    layout.replaceChildren(...names.map((name) => h("option", { value: name }, has(`layout.${name}`) ? t(`layout.${name}`) : name)));
     update();
   }, fault);
+  const follow = h("input", { type: "checkbox", id: "follow", onchange: () => layOut({ follow: follow.checked }) });
+  const followRow = h("label", { class: "check" }, follow, t("session.follow"));
+  const floorText = h("span", { class: "quiet", id: "floor-text" }, "");
+  const floorOpen = h("button", { type: "button", class: "small", id: "floor-open", onclick: () => order(() => api.floor(id, [])) }, t("session.floor_open_again"));
   const frame = h("div", { class: "stage" }, video, waiting);
   const ended = h("div", { class: "banner ended", hidden: true }, h("span", { class: "banner-text" }), h("a", { class: "button primary", id: "to-record", href: `#/records/${encodeURIComponent(id)}` }, t("session.to_record")));
 
@@ -68,9 +72,9 @@ export function sessionPage(main, live, id) {
       h("div", { class: "session-left" }, frame,
         h("div", { class: "card under" },
           h("dl", { class: "facts" }, Object.entries(facts).map(([name, node]) => h("div", {}, h("dt", {}, t(`session.${name}`)), node))),
-          h("div", { class: "row" }, layout, sound, full))),
+          h("div", { class: "row" }, layout, followRow, sound, full))),
       h("div", { class: "session-right" },
-        h("section", { class: "card" }, h("h2", {}, t("session.sites")), siteList),
+        h("section", { class: "card" }, h("h2", {}, t("session.sites")), h("div", { class: "row" }, floorText, floorOpen), siteList),
         h("section", { class: "card" }, h("h2", {}, t("session.events")), noEvents, events))));
   main.append(page);
   if (video.srcObject) video.play().catch(() => {});
@@ -91,14 +95,15 @@ export function sessionPage(main, live, id) {
   }
   showSound();
 
-  async function layOut(change) {
+  async function order(send) {
     try {
-      await api.layOut(id, change);
+      await send();
     } catch (error) {
       fault(error);
       update();
     }
   }
+  const layOut = (change) => order(() => api.layOut(id, change));
 
   async function end() {
     if (!session || !(await ask(t("session.stop"), t("session.stop_ask", session.sites.length), t("session.stop_yes"), t("session.stop_no")))) return;
@@ -130,10 +135,23 @@ export function sessionPage(main, live, id) {
       mute.disabled = false;
     } }, icons, muteText);
     const pin = h("button", { type: "button", class: "pin", onclick: () => layOut({ front: session.front === site.code ? null : site.code }) }, t("session.pin"));
+    const of = (change) => order(() => api.stageSite(id, { site: site.code, ...change }));
+    const spotlight = h("button", { type: "button", class: "spotlight", onclick: () => layOut({ spotlight: session.spotlight === site.code ? null : site.code }) }, t("session.spotlight"));
+    const floor = h("button", { type: "button", class: "floor", onclick: () => {
+      const now = session.floor ?? [];
+      order(() => api.floor(id, now.includes(site.code) ? now.filter((code) => code !== site.code) : [...now, site.code]));
+    } }, t("session.floor"));
+    const hide = h("button", { type: "button", class: "hide", onclick: () => of({ hidden: !current.hidden }) }, t("session.hidden"));
+    const role = h("select", { class: "role", "aria-label": t("session.role"), onchange: () => of({ role: role.value }) },
+      ["ordinary", "chair", "interpreter", "document"].map((name) => h("option", { value: name }, t(`role.${name}`))));
+    const gainText = h("span", {}, "");
+    const gain = h("input", { type: "range", class: "gain", min: "-30", max: "12", step: "1", onchange: () => of({ gain_db: Number(gain.value) }) });
+    const more = h("details", { class: "member-more" }, h("summary", { "aria-label": t("session.more_of", site.name) }, "⋯"),
+      h("div", { class: "row" }, spotlight, floor, hide, role), h("label", { class: "row" }, gainText, gain));
     const sound = h("div", { class: "member-sound" }, meter.node, pin, mute);
     const node = h("li", { "data-site": site.code },
       h("div", { class: "member-name" }, h("span", { class: "strong" }, site.name), up),
-      sound, figures);
+      sound, figures, more);
     const show = (next) => {
       current = next;
       const over = session?.state === "ended";
@@ -148,6 +166,13 @@ export function sessionPage(main, live, id) {
       const pinned = session.front === next.code;
       mark(pin, "aria-label", t(pinned ? "session.unpin_of" : "session.pin_of", next.name));
       mark(pin, "aria-pressed", String(pinned));
+      mark(spotlight, "aria-pressed", String(session.spotlight === next.code));
+      mark(floor, "aria-pressed", String((session.floor ?? []).includes(next.code)));
+      mark(hide, "aria-pressed", String(Boolean(next.hidden)));
+      if (document.activeElement !== role) role.value = next.role;
+      if (document.activeElement !== gain) gain.value = String(next.gain_db);
+      put(gainText, t("session.gain", number(next.gain_db)));
+      more.hidden = over;
       icons[0].classList.toggle("gone", Boolean(next.muted));
       icons[1].classList.toggle("gone", !next.muted);
       sound.hidden = over;
@@ -198,6 +223,12 @@ export function sessionPage(main, live, id) {
     stop.hidden = over;
     layout.hidden = over;
     if (session.layout && document.activeElement !== layout) layout.value = session.layout;
+    follow.checked = Boolean(session.follow);
+    followRow.hidden = over;
+    const speakers = session.floor ?? [];
+    put(floorText, speakers.length === 0 ? t("session.floor_open") : `${t("session.floor")}: ${speakers.map(nameOf).join(", ")}`);
+    floorText.hidden = over;
+    floorOpen.hidden = over || speakers.length === 0;
     stop.disabled = stopping;
     put(stop.lastChild, stopping ? t("session.stopping") : t("session.stop"));
     ended.hidden = !over;

@@ -7,7 +7,7 @@ use bridgepoint_wire::command::VideoOrder;
 use bridgepoint_wire::text::{Lang, Text};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use server_core::Layout;
+use server_core::Layouts;
 
 /// The checked configuration; paths are absolute.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +55,12 @@ pub struct Media {
     pub program_audio_kbps: u32,
     /// How the program is laid out.
     pub layout: String,
+    /// All layouts that operators may choose.
+    pub layouts: Layouts,
+    /// The text of their own ones' file, empty without one.
+    pub custom_layouts: String,
+    /// The most sites in all sessions at a time.
+    pub max_sites: usize,
 }
 
 /// `host:port`.
@@ -209,9 +215,11 @@ impl Config {
         let program = s.video("program", VideoOrder { width: 1280, height: 720, fps: 25, kbps: 2_500 });
         let program_audio_kbps =
             s.checked("program_audio_kbps", "6 to 510 kbit/s", 64_u32, |kbps| (6..=510).contains(kbps));
-        let known = Layout::names().collect::<Vec<_>>().join(", ");
-        let layout =
-            s.checked("layout", &known, Layout::GRID.name().to_owned(), |name| Layout::by_name(name).is_some());
+        let (layouts, custom_layouts) = s.layouts(dir);
+        let known = layouts.names().collect::<Vec<_>>().join(", ");
+        let layout = s.checked("layout", &known, Layouts::DEFAULT.to_owned(), |name| layouts.by_name(name).is_some());
+        let max_sites =
+            s.checked("max_sites", "sites in all sessions, 2 to 500", 150_usize, |most| (2..=500).contains(most));
         if listen.is_unspecified() && public.iter().any(IpAddr::is_unspecified) {
             s.fault(
                 "public",
@@ -221,7 +229,20 @@ impl Config {
         }
         s.finish();
 
-        let media = Media { listen, public, port, ports, main, audio_kbps, program, program_audio_kbps, layout };
+        let media = Media {
+            listen,
+            public,
+            port,
+            ports,
+            main,
+            audio_kbps,
+            program,
+            program_audio_kbps,
+            layout,
+            layouts,
+            custom_layouts,
+            max_sites,
+        };
         Self { file: file.into(), host, archive_dir, runtime_dir, pki_dir, database, min_free_mib, broker, http, media }
     }
 
@@ -281,6 +302,27 @@ impl Section<'_> {
             }),
             fps: self.checked(fps, expected_fps, default.fps, |fps| (least_fps..=default.fps).contains(fps)),
             kbps: self.checked(kbps, "100 to 20000 kbit/s", default.kbps, |kbps| (100..=20_000).contains(kbps)),
+        }
+    }
+
+    /// The built-in layouts and those of the file that `layouts` names, and that file's text.
+    fn layouts(&mut self, dir: &Path) -> (Layouts, String) {
+        let Some(file) = self.take("layouts", "the path of a file", None::<PathBuf>) else {
+            return (Layouts::builtin().clone(), String::new());
+        };
+        let file = dir.join(file);
+        let read = std::fs::read_to_string(&file).map_err(|error| error.to_string());
+        match read.and_then(|text| Ok((Layouts::with_custom(&text).map_err(|faults| faults.to_string())?, text))) {
+            Ok(read) => read,
+            Err(error) => {
+                let shown = file.display();
+                self.fault(
+                    "layouts",
+                    [&format!("không dùng được {shown}: {error}"), "Sửa tệp đó, hoặc bỏ mục này"],
+                    [&format!("{shown} cannot be used: {error}"), "Correct that file, or remove this key"],
+                );
+                (Layouts::builtin().clone(), String::new())
+            }
         }
     }
 
@@ -347,6 +389,22 @@ mod tests {
         let faults = parse("host = \"a\"\nport 3\n").unwrap_err();
         assert_eq!(faults.faults[0].key, "(line 2)");
         assert_eq!(parse("media = 3").unwrap_err().faults[0].key, "media");
+    }
+
+    #[test]
+    fn the_manuals_layouts_are_valid_and_a_file_that_is_not_is_told() {
+        let manual = include_str!("../../docs/ref/config.md");
+        let begin = manual.find("```toml layouts").unwrap() + "```toml layouts\n".len();
+        let example = &manual[begin..begin + manual[begin..].find("```").unwrap()];
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("layouts.toml");
+        std::fs::write(&file, example).unwrap();
+        let text = format!("[media]\nlayouts = \"{}\"\nlayout = \"court\"\n", file.display());
+        let config = parse(&text).unwrap();
+        assert!(config.media.layouts.by_name("court").is_some() && config.media.layouts.by_name("grid").is_some());
+        std::fs::write(&file, example.replace("[4, 4]", "[4, 99]")).unwrap();
+        let faults = parse(&text).unwrap_err().text();
+        assert!(faults.contains("media.layouts") && faults.contains("court") && faults.contains("raster"), "{faults}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bridgepoint_wire::health::Health;
-use bridgepoint_wire::local::Conference;
+use bridgepoint_wire::local::{Conference, SiteStage, Stage};
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::Serialize;
 use server_core::fleet::{Reach, SiteView};
@@ -53,6 +53,9 @@ pub struct MemberJson {
     muted: bool,
     dbfs: Option<f32>,
     fps: Option<f32>,
+    /// What operators ordered of it.
+    #[serde(flatten)]
+    stage: SiteStage,
 }
 
 /// One session.
@@ -76,9 +79,16 @@ pub struct SessionJson {
     /// What the last verification said.
     pub verify: Option<String>,
     figures: Option<Figures>,
-    /// While it runs: how the program is laid out, and which site was given the first place.
+    /// While it runs: how the program is laid out.
     layout: Option<String>,
+    /// The pinned site.
     front: Option<SiteCode>,
+    /// The site in the spotlight.
+    spotlight: Option<SiteCode>,
+    /// Voices choose who is seen.
+    follow: bool,
+    /// Who may be heard; everybody when empty.
+    floor: Vec<SiteCode>,
     /// Its folder.
     pub archive: String,
 }
@@ -105,6 +115,7 @@ impl SessionJson {
                 muted: member.muted,
                 dbfs: member.stats.as_ref().map(|stats| stats.dbfs),
                 fps: member.stats.as_ref().map(|stats| stats.fps),
+                stage: SiteStage::default(),
             }
         };
         Self {
@@ -122,6 +133,9 @@ impl SessionJson {
             figures: session.figures.filter(|_| ended_at_ms.is_none()),
             layout: None,
             front: None,
+            spotlight: None,
+            follow: false,
+            floor: Vec::new(),
             archive: archive.to_string_lossy().into_owned(),
         }
     }
@@ -129,7 +143,13 @@ impl SessionJson {
     /// The same, with how its program is laid out.
     #[must_use]
     pub fn laid_out(self, conference: &Conference) -> Self {
-        Self { layout: Some(conference.layout.clone()), front: conference.front.clone(), ..self }
+        let Stage { layout, front, spotlight, follow, floor, sites } = conference.stage.clone();
+        let staged = |member: MemberJson| {
+            let stage = sites.get(&member.code).copied().unwrap_or_default();
+            MemberJson { stage, ..member }
+        };
+        let members = self.sites.into_iter().map(staged).collect();
+        Self { sites: members, layout: Some(layout), front, spotlight, follow, floor, ..self }
     }
 }
 

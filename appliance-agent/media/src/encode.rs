@@ -8,6 +8,7 @@
 //! one encoder and its units are both encodings.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -307,9 +308,10 @@ fn running_time(sample: &gst::Sample, buffer: &gst::BufferRef) -> Option<u64> {
 pub struct Encodings {
     main: Lane,
     thumb: Lane,
-    on_unit: Arc<dyn Fn(Encoding, AccessUnit) + Send + Sync>,
-    /// Both have one size: the main encoder serves both.
-    shared: Option<bool>,
+    /// Somebody sees the small one.
+    thumb_wanted: bool,
+    /// Both have one size: what the main encoder makes serves both. Shared with its thread.
+    shared: Arc<AtomicBool>,
 }
 
 struct Lane {
@@ -344,14 +346,32 @@ impl Encodings {
         thumb: VideoOrder,
         on_unit: impl Fn(Encoding, AccessUnit) + Send + Sync + 'static,
     ) -> Self {
-        let on_unit: Arc<dyn Fn(Encoding, AccessUnit) + Send + Sync> = Arc::new(on_unit);
-        let only = |encoding| -> OnUnit {
-            let on_unit = Arc::clone(&on_unit);
-            Arc::new(move |unit| on_unit(encoding, unit))
-        };
-        let (main_unit, thumb_unit) = (only(Encoding::Main), only(Encoding::Thumb));
+        let shared = Arc::new(AtomicBool::new(false));
+        let (of_main, of_thumb) = (Arc::new(on_unit), Arc::clone(&shared));
+        let for_thumb = Arc::clone(&of_main);
+        let main_unit: OnUnit = Arc::new(move |unit: AccessUnit| {
+            if of_thumb.load(Ordering::Relaxed) {
+                of_main(Encoding::Thumb, unit.clone());
+            }
+            of_main(Encoding::Main, unit);
+        });
+        let thumb_unit: OnUnit = Arc::new(move |unit| for_thumb(Encoding::Thumb, unit));
         let (main, thumb) = (Lane::new(encoder, main, main_unit), Lane::new(encoder, thumb, thumb_unit));
-        Self { main, thumb, on_unit, shared: None }
+        Self { main, thumb, thumb_wanted: true, shared }
+    }
+
+    /// What the small encoding is to be from the next picture on, which is a key frame; `None`: none is made. The main
+    /// encoder is not touched by this: its stream is the record.
+    pub fn order_thumb(&mut self, order: Option<VideoOrder>) {
+        self.thumb_wanted = order.is_some();
+        match order {
+            None => self.thumb.encoder.running = None,
+            Some(order) if order != self.thumb.order => {
+                let on_unit = Arc::clone(&self.thumb.encoder.on_unit);
+                self.thumb = Lane::new(&self.thumb.encoder.encoder, order, on_unit);
+            }
+            Some(_) => {}
+        }
     }
 
     /// Encodes a picture that was captured at `ticks`. An error means that an encoder failed and was started again:
@@ -362,13 +382,14 @@ impl Encodings {
     pub fn push(&mut self, picture: &Picture, ticks: u64, now: Instant) -> Result<(), MediaError> {
         let native = picture.info.fps();
         let (main, thumb) = (picture.fitted(&self.main.order), picture.fitted(&self.thumb.order));
-        let shared = main == thumb && self.main.fps(native) <= self.thumb.fps(native);
-        if self.shared != Some(shared) {
-            self.share(shared);
+        let shared = self.thumb_wanted && main == thumb && self.main.fps(native) <= self.thumb.fps(native);
+        if self.shared.swap(shared, Ordering::Relaxed) != shared && shared {
+            self.thumb.encoder.running = None;
+            self.main.encoder.force_key(now);
         }
         let position = pts_of(ticks);
         let main_keeps = self.main.thinning.keep(position);
-        let thumb_keeps = !shared && self.thumb.thinning.keep(position);
+        let thumb_keeps = self.thumb_wanted && !shared && self.thumb.thinning.keep(position);
         if !main_keeps && !thumb_keeps {
             return Ok(());
         }
@@ -382,24 +403,11 @@ impl Encodings {
         first
     }
 
-    fn share(&mut self, shared: bool) {
-        let on_unit = Arc::clone(&self.on_unit);
-        self.main.encoder.running = None;
-        self.thumb.encoder.running = None;
-        self.main.encoder.on_unit = Arc::new(move |unit: AccessUnit| {
-            if shared {
-                on_unit(Encoding::Thumb, unit.clone());
-            }
-            on_unit(Encoding::Main, unit);
-        });
-        self.shared = Some(shared);
-    }
-
     /// A receiver cannot decode what it has: a key frame, soon.
     pub fn force_key(&mut self, encoding: Encoding, now: Instant) {
-        match (encoding, self.shared) {
-            (Encoding::Thumb, Some(false) | None) => self.thumb.encoder.force_key(now),
-            (Encoding::Main, _) | (Encoding::Thumb, Some(true)) => self.main.encoder.force_key(now),
+        match (encoding, self.shared.load(Ordering::Relaxed)) {
+            (Encoding::Thumb, false) => self.thumb.encoder.force_key(now),
+            (Encoding::Main, _) | (Encoding::Thumb, true) => self.main.encoder.force_key(now),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bridgepoint_link::{BoxEvent, BoxLink, Encoding, Identity, LinkHealth};
+use bridgepoint_link::{BoxEvent, BoxLink, Encoding, Identity, LinkHealth, Wish};
 use bridgepoint_record::{RecordError, RecordEvent, Recorder, RecorderConfig, Role, Stream};
 use bridgepoint_wire::command::Join;
 use bridgepoint_wire::jws::Signer;
@@ -123,6 +123,8 @@ struct Gauges {
     frames: AtomicU32,
     dbfs: AtomicU32,
     keys: [AtomicBool; 2],
+    /// What the centre wishes of the small encoding, until it is done.
+    wish: Mutex<Option<Wish>>,
     link: Mutex<LinkHealth>,
     /// The record has an open file.
     recording: AtomicBool,
@@ -131,6 +133,14 @@ struct Gauges {
 impl Gauges {
     fn want_key(&self, encoding: Encoding) {
         self.key(encoding).store(true, Ordering::Relaxed);
+    }
+
+    fn set_wish(&self, wish: Wish) {
+        *self.wish.lock().unwrap_or_else(PoisonError::into_inner) = Some(wish);
+    }
+
+    fn take_wish(&self) -> Option<Wish> {
+        self.wish.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn key(&self, encoding: Encoding) -> &AtomicBool {
@@ -259,6 +269,11 @@ impl Session {
             let now = Instant::now();
             match captured {
                 Captured::Picture { picture, at } => {
+                    match gauges.take_wish() {
+                        Some(Wish::Thumb(order)) => encodings.order_thumb(Some(order)),
+                        Some(Wish::Nothing) => encodings.order_thumb(None),
+                        None => {}
+                    }
                     for encoding in [Encoding::Main, Encoding::Thumb] {
                         if gauges.key(encoding).swap(false, Ordering::Relaxed) {
                             encodings.force_key(encoding, now);
@@ -378,6 +393,7 @@ fn receive(event: BoxEvent, tell: &Tell, feed: &Feed, gauges: &Gauges) {
         BoxEvent::Program(unit) => feed.picture(unit),
         BoxEvent::Sound(packet) => feed.sound(packet),
         BoxEvent::KeyWanted(encoding) => gauges.want_key(encoding),
+        BoxEvent::ThumbWished(wish) => gauges.set_wish(wish),
         BoxEvent::Stats(health) => {
             *gauges.link.lock().unwrap_or_else(PoisonError::into_inner) = health;
         }

@@ -77,6 +77,28 @@ fn a_key_frame_with_its_parameter_sets_comes_when_asked_for() {
 }
 
 #[test]
+fn the_small_one_changes_its_size_and_rests_as_the_centre_wishes_and_the_main_one_does_not_notice() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = picture(dir.path(), "640x480");
+    let (mut encodings, units) = start(order(640, 360, 25, 800), order(320, 180, 25, 200));
+    let wishes = [Some(order(320, 180, 25, 200)), Some(order(160, 90, 25, 100)), None, Some(order(640, 360, 25, 800))];
+    for n in 0..40_u64 {
+        if n % 8 == 0 && n > 0 {
+            encodings.order_thumb(wishes[n as usize / 8 - 1]);
+        }
+        encodings.push(&picture, n * 3_600, Instant::now()).unwrap();
+        if (24..32).contains(&n) {
+            let (encoding, main) = units.recv_timeout(Duration::from_secs(5)).unwrap();
+            assert_eq!((encoding, main.key), (Encoding::Main, false), "{n}");
+            continue;
+        }
+        let (main, thumb) = both(&units);
+        // A wish that was fulfilled already begins nothing anew; one for the main size is served by the main encoder.
+        assert_eq!((main.key, thumb.key), (n == 0 || n == 32, n == 0 || n == 16 || n == 32), "{n}");
+    }
+}
+
+#[test]
 fn pictures_that_fit_both_orders_are_encoded_once() {
     let dir = tempfile::tempdir().unwrap();
     let picture = picture(dir.path(), "160x90");

@@ -4,6 +4,7 @@
 //! Both ends are of one build: there is no version, and an unreadable frame ends the connection.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -226,13 +227,8 @@ pub enum ToWorker {
         /// Muted.
         on: bool,
     },
-    /// How the program is laid out from the next frame on.
-    Layout {
-        /// Its name, such as `lecture-5`.
-        layout: String,
-        /// The site that takes the first place.
-        front: Option<SiteCode>,
-    },
+    /// What operators want of picture and sound from the next frame on.
+    Stage(Stage),
     /// End the conference: close and seal every file, then [`FromWorker::Closed`].
     Close,
     /// Add this site, or take over its new DTLS fingerprint (its agent was restarted, or came online late).
@@ -269,11 +265,69 @@ pub struct Conference {
     pub program: VideoOrder,
     /// Program sound, kbit/s.
     pub program_audio_kbps: u32,
+    /// The operator's own layouts, as their file has them; empty when there are none.
+    #[serde(default)]
+    pub layouts: String,
+    /// What operators want of picture and sound.
+    pub stage: Stage,
+}
+
+/// What operators have ordered of a conference's picture and sound: all of it, so that a new worker goes on with it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
     /// Layout's name, such as `grid`.
     pub layout: String,
-    /// The site that takes the layout's first place; the first one when absent.
+    /// Pinned: has the layout's first place, whoever speaks.
     #[serde(default)]
     pub front: Option<SiteCode>,
+    /// Has the first place, and voices change nothing while it has.
+    #[serde(default)]
+    pub spotlight: Option<SiteCode>,
+    /// Voices choose who is seen.
+    #[serde(default)]
+    pub follow: bool,
+    /// Only these may be heard; everybody when empty.
+    #[serde(default)]
+    pub floor: Vec<SiteCode>,
+    /// Of single sites, where anything was ordered.
+    #[serde(default)]
+    pub sites: BTreeMap<SiteCode, SiteStage>,
+}
+
+impl Stage {
+    /// Whether a site may be heard as far as the floor goes.
+    pub fn has_floor(&self, site: &SiteCode) -> bool {
+        self.floor.is_empty() || self.floor.contains(site)
+    }
+}
+
+/// What was ordered of one site.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct SiteStage {
+    /// What it is in the session.
+    #[serde(default)]
+    pub role: SiteRole,
+    /// Never shown.
+    #[serde(default)]
+    pub hidden: bool,
+    /// Its sound is made louder by so much, dB, −60 to 12.
+    #[serde(default)]
+    pub gain_db: f32,
+}
+
+/// What a site is in the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SiteRole {
+    /// One of many.
+    #[default]
+    Ordinary,
+    /// Who leads the session: always shown by layouts that say so.
+    Chair,
+    /// Signs or translates: protected. Its voice is never its own, so it brings it no large place.
+    Interpreter,
+    /// Shows a document: protected, and in the first place unless another site is pinned or in the spotlight.
+    Document,
 }
 
 /// One site of a conference.

@@ -211,6 +211,21 @@ texts! {
         vi: ["Phần hình và tiếng của thiết bị không làm việc được ({0}).", "Điểm cầu này chưa gửi được hình và tiếng.", "Cài đủ các gói GStreamer (cargo xtask setup), hoặc chọn bộ mã hoá khác trong cấu hình."],
         en: ["The box's media program cannot work ({0}).", "This site cannot send picture and sound yet.", "Install the GStreamer packages (cargo xtask setup), or name another encoder in the configuration."]
     }
+    /// Slate of a site whose line is down: {0} name.
+    SlateNoNetwork {
+        vi: ["{0}: mất đường truyền", "", ""],
+        en: ["{0}: line down", "", ""]
+    }
+    /// Slate of a site that left by itself: {0} name.
+    SlateLeft {
+        vi: ["{0}: đã rời phiên", "", ""],
+        en: ["{0}: has left the session", "", ""]
+    }
+    /// Slate of a site that is connected and sends no picture: {0} name.
+    SlateNoPicture {
+        vi: ["{0}: chưa có hình", "", ""],
+        en: ["{0}: no picture", "", ""]
+    }
 }
 
 impl Text {

@@ -1,6 +1,32 @@
 //! Which places a layout has, as data: what an operator chooses by name.
+//!
+//! The built-in ones are in `layouts.toml`, which also says what each key means; an operator's own file has that form.
 
-use crate::layout::{Rect, Size, Tile, even, grid};
+mod fault;
+mod read;
+
+use std::sync::{Arc, LazyLock};
+
+use serde::Deserialize;
+
+pub use self::fault::{At, FaultKind, LayoutFault, LayoutFaults};
+use crate::layout::{MOST_TILES, Rect, Size, Tile, even, grid};
+
+/// The longest name, letters.
+const MOST_LETTERS: usize = 32;
+/// The most columns and rows of a raster.
+const MOST_CELLS: i64 = 64;
+
+/// What becomes of a picture whose shape is not its tile's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fill {
+    /// All of it is shown, with bars beside it.
+    #[default]
+    Fit,
+    /// It fills the tile; what sticks out is cut, the centre is kept.
+    Crop,
+}
 
 /// A place in a raster of equal cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,144 +37,134 @@ struct Place {
     rows: usize,
 }
 
-const fn place(column: usize, row: usize, columns: usize, rows: usize) -> Place {
-    Place { column, row, columns, rows }
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Shape {
+    /// All sites in tiles of the same size, as small as they must be.
+    Grid,
+    /// A later place lies on top.
+    Raster { columns: usize, rows: usize, places: Vec<Place> },
 }
 
-/// Where sites are shown. Sites take the places in their order; those beyond the last place are not shown, but heard
-/// and recorded.
-#[derive(Debug, PartialEq, Eq)]
+impl Shape {
+    fn places(&self) -> usize {
+        match self {
+            Self::Grid => MOST_TILES,
+            Self::Raster { places, .. } => places.len(),
+        }
+    }
+}
+
+/// Where sites are shown. Sites take the places in an order that is given with it; those beyond the last place are not
+/// shown, but heard and recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    name: &'static str,
-    /// Cells of the raster, columns and rows. `None`: a grid of all sites, as large as it must be.
-    raster: Option<(usize, usize)>,
-    /// In the order in which sites take them; a later one lies on top.
-    places: &'static [Place],
+    name: String,
+    fill: Fill,
+    chair: bool,
+    large: usize,
+    shape: Shape,
 }
-
-/// Every layout. Each place is 16:9, as the canvas is, so columns and rows of a raster are as many.
-static ALL: [Layout; 6] = [
-    Layout { name: "grid", raster: None, places: &[] },
-    Layout { name: "single", raster: Some((1, 1)), places: &[place(0, 0, 1, 1)] },
-    Layout {
-        name: "lecture-5",
-        raster: Some((3, 3)),
-        places: &[
-            place(0, 0, 2, 2),
-            place(2, 0, 1, 1),
-            place(2, 1, 1, 1),
-            place(0, 2, 1, 1),
-            place(1, 2, 1, 1),
-            place(2, 2, 1, 1),
-        ],
-    },
-    Layout {
-        name: "lecture-7",
-        raster: Some((4, 4)),
-        places: &[
-            place(0, 0, 3, 3),
-            place(3, 0, 1, 1),
-            place(3, 1, 1, 1),
-            place(3, 2, 1, 1),
-            place(0, 3, 1, 1),
-            place(1, 3, 1, 1),
-            place(2, 3, 1, 1),
-            place(3, 3, 1, 1),
-        ],
-    },
-    // The citizen's site and the chair's, side by side; the others in a strip below.
-    Layout {
-        name: "hearing",
-        raster: Some((8, 8)),
-        places: &[
-            place(0, 1, 4, 4),
-            place(4, 1, 4, 4),
-            place(0, 5, 2, 2),
-            place(2, 5, 2, 2),
-            place(4, 5, 2, 2),
-            place(6, 5, 2, 2),
-        ],
-    },
-    Layout { name: "pip", raster: Some((16, 16)), places: &[place(0, 0, 16, 16), place(11, 11, 4, 4)] },
-];
 
 impl Layout {
-    /// All sites in tiles of the same size.
-    pub const GRID: &'static Self = &ALL[0];
-
-    /// The layout of that name.
-    pub fn by_name(name: &str) -> Option<&'static Self> {
-        ALL.iter().find(|layout| layout.name == name)
-    }
-
-    /// Every layout's name.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        ALL.iter().map(|layout| layout.name)
-    }
-
     /// What people and scripts call it.
-    pub const fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// The tiles of so many sites: site *n* of the order is in tile *n*. Later tiles lie on top of earlier ones.
+    /// What becomes of a picture whose shape is not its tile's.
+    pub const fn fill(&self) -> Fill {
+        self.fill
+    }
+
+    /// Whether the chair's site is always in sight.
+    pub const fn chair(&self) -> bool {
+        self.chair
+    }
+
+    /// So many of the first places are the large ones, to which who speaks is moved; 0 where all are alike.
+    pub const fn large(&self) -> usize {
+        self.large
+    }
+
+    /// How many of `sites` sites have a place: at most [`MOST_TILES`].
+    pub fn places(&self, sites: usize) -> usize {
+        sites.min(self.shape.places())
+    }
+
+    /// The tiles of so many sites: site *n* of the order is in tile *n*. Later tiles lie on top of earlier ones: wholly
+    /// inside of them, or apart.
     pub fn tiles(&self, sites: usize, canvas: Size) -> Vec<Tile> {
-        let Some((columns, rows)) = self.raster else { return grid(sites, canvas) };
-        // Edges are rounded, not sizes: neighbours touch.
-        let x = |column: usize| even((column * canvas.width + columns / 2) / columns);
-        let y = |row: usize| even((row * canvas.height + rows / 2) / rows);
+        let Shape::Raster { columns, rows, places } = &self.shape else { return grid(sites, canvas) };
+        // Edges are rounded to the nearest even number, as the grid's are, not sizes: neighbours touch.
+        let x = |column: usize| even((column * canvas.width + columns) / columns);
+        let y = |row: usize| even((row * canvas.height + rows) / rows);
         let rect = |place: &Place| Rect {
             x: x(place.column),
             y: y(place.row),
             width: x(place.column + place.columns) - x(place.column),
             height: y(place.row + place.rows) - y(place.row),
         };
-        self.places.iter().take(sites).enumerate().map(|(site, place)| Tile { site, rect: rect(place) }).collect()
+        places.iter().take(sites).enumerate().map(|(site, place)| Tile { site, rect: rect(place) }).collect()
     }
 }
 
-/// The order in which sites take places: as they are, with `front` before all others.
+impl Default for Layout {
+    /// The built-in one of the name [`Layouts::DEFAULT`].
+    fn default() -> Self {
+        Self { name: Layouts::DEFAULT.to_owned(), fill: Fill::Fit, chair: true, large: 0, shape: Shape::Grid }
+    }
+}
+
+/// The layouts that an operator may choose from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layouts(Vec<Arc<Layout>>);
+
+static BUILTIN: LazyLock<Layouts> = LazyLock::new(|| {
+    let (layouts, _) = read::read(include_str!("layouts.toml"), &[]);
+    Layouts(layouts.into_iter().map(Arc::new).collect())
+});
+
+impl Layouts {
+    /// Name of the layout that a program begins with when none is chosen.
+    pub const DEFAULT: &str = "grid";
+
+    /// Those that are always there.
+    pub fn builtin() -> &'static Self {
+        &BUILTIN
+    }
+
+    /// The built-in ones, then those of `text`: a file of the form of `layouts.toml`.
+    ///
+    /// # Errors
+    /// Every fault of the file, at once.
+    pub fn with_custom(text: &str) -> Result<Self, LayoutFaults> {
+        let builtin = Self::builtin();
+        let taken: Vec<&str> = builtin.names().collect();
+        match read::read(text, &taken) {
+            (custom, faults) if faults.is_empty() => {
+                Ok(Self(builtin.0.iter().cloned().chain(custom.into_iter().map(Arc::new)).collect()))
+            }
+            (_, faults) => Err(LayoutFaults(faults)),
+        }
+    }
+
+    /// The layout of that name.
+    pub fn by_name(&self, name: &str) -> Option<Arc<Layout>> {
+        self.0.iter().find(|layout| layout.name == name).cloned()
+    }
+
+    /// Every layout's name, the built-in ones first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|layout| layout.name())
+    }
+}
+
+/// The order in which sites take places where nobody directs: as they are, with `front` before all others.
 pub fn in_order<T: Clone + PartialEq>(sites: &[T], front: Option<&T>) -> Vec<T> {
     let front = front.filter(|front| sites.contains(front));
     front.into_iter().chain(sites.iter().filter(|site| Some(*site) != front)).cloned().collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::layout::CANVAS;
-
-    const FULL_HD: Size = Size { width: 1_920, height: 1_080 };
-
-    #[test]
-    fn places_are_even_inside_the_canvas_and_as_wide_as_a_picture() {
-        for name in Layout::names() {
-            let layout = Layout::by_name(name).unwrap();
-            assert_eq!(layout.name(), name);
-            for canvas in [CANVAS, FULL_HD] {
-                let tiles = layout.tiles(25, canvas);
-                assert!(!tiles.is_empty());
-                for (n, Tile { site, rect }) in tiles.iter().enumerate() {
-                    assert_eq!(*site, n);
-                    assert!([rect.x, rect.y, rect.width, rect.height].iter().all(|v| v % 2 == 0), "{name}: {rect:?}");
-                    assert_eq!(rect.cut(Rect::of(canvas)), *rect, "{name}");
-                    let (wide, high) = (rect.width * 9, rect.height * 16);
-                    assert!(wide.abs_diff(high) <= 2 * 9 + 2 * 16, "{name}: {rect:?} is not 16:9");
-                }
-                let apart = |a: &Tile, b: &Tile| !a.rect.overlaps(b.rect);
-                let pairs = || tiles.iter().enumerate().flat_map(|(n, a)| tiles[..n].iter().map(move |b| (a, b)));
-                assert_eq!(pairs().all(|(a, b)| apart(a, b)), name != "pip", "{name}");
-            }
-        }
-        assert_eq!(Layout::by_name("lecture-5").unwrap().tiles(9, CANVAS).len(), 6);
-        assert_eq!(Layout::by_name("lecture-7").unwrap().tiles(3, CANVAS).len(), 3);
-        assert_eq!(Layout::by_name("GRID"), None);
-    }
-
-    #[test]
-    fn a_pinned_site_comes_first_and_the_others_keep_their_order() {
-        assert_eq!(in_order(&[1, 2, 3], Some(&3)), [3, 1, 2]);
-        assert_eq!(in_order(&[1, 2, 3], Some(&9)), [1, 2, 3]);
-        assert_eq!(in_order(&[1, 2, 3], None), [1, 2, 3]);
-    }
-}
+#[path = "arrangement_tests.rs"]
+mod tests;

@@ -9,7 +9,7 @@ pub struct Size {
     pub height: usize,
 }
 
-/// The program's canvas.
+/// The program's canvas where no other is ordered.
 pub const CANVAS: Size = Size { width: 1280, height: 720 };
 
 /// The most sites that a grid shows.
@@ -129,9 +129,48 @@ pub fn fit(picture: Size, tile: Rect) -> Rect {
     } else {
         Size { width: ideal.width.clamp(2, tile.width), height: ideal.height.clamp(2, tile.height) }
     };
+    centred(size, tile)
+}
+
+/// Which part of a picture is drawn, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placing {
+    /// Of the picture. Left and upper edge are even.
+    pub from: Rect,
+    /// Of the canvas; even numbers. Of another size than `from`: scaled.
+    pub to: Rect,
+}
+
+/// All of a picture in `tile`, as large as [`fit`] makes it.
+pub fn fitted(picture: Size, tile: Rect) -> Placing {
+    Placing { from: Rect::of(picture), to: fit(picture, tile) }
+}
+
+/// The largest part of a picture with the aspect ratio of `tile`, from its centre, over all of `tile`.
+///
+/// A part that has the tile's size but for a few pixels is not scaled for them, as with [`fit`]: then the tile has black
+/// lines of at most two pixels where the picture is too small.
+pub fn cropped(picture: Size, tile: Rect) -> Placing {
+    let part = if picture.width * tile.height >= picture.height * tile.width {
+        Size { width: rounded(picture.height * tile.width, tile.height), height: picture.height }
+    } else {
+        Size { width: picture.width, height: rounded(picture.width * tile.height, tile.width) }
+    };
+    let within = |ideal: usize, room: usize| ideal.clamp(room.min(2), room);
+    let part = Size { width: within(part.width, picture.width), height: within(part.height, picture.height) };
+    let near = |size: &Size| size.width.abs_diff(tile.width) <= 4 && size.height.abs_diff(tile.height) <= 4;
+    if let Some(near) = [picture, part].into_iter().find(near) {
+        let both = Size { width: even(near.width.min(tile.width)), height: even(near.height.min(tile.height)) };
+        return Placing { from: centred(both, Rect::of(picture)), to: centred(both, tile) };
+    }
+    Placing { from: centred(part, Rect::of(picture)), to: tile }
+}
+
+/// A part of that size in the middle of `whole`, its left and upper edge even.
+const fn centred(size: Size, whole: Rect) -> Rect {
     Rect {
-        x: tile.x + even((tile.width - size.width) / 2),
-        y: tile.y + even((tile.height - size.height) / 2),
+        x: whole.x + even((whole.width - size.width) / 2),
+        y: whole.y + even((whole.height - size.height) / 2),
         width: size.width,
         height: size.height,
     }
@@ -185,5 +224,30 @@ mod tests {
         assert_eq!(fit(size(1000, 250), tile), Rect { x: 640, y: 100, width: 640, height: 160 });
         // 426 × 238 is what an encoder makes of 16:9 in 426 × 240: as it is, not scaled.
         assert_eq!(fit(size(426, 238), Rect { x: 0, y: 0, width: 426, height: 240 }).size(), size(426, 238));
+    }
+
+    #[test]
+    fn the_part_that_is_cropped_has_the_tiles_shape_and_lies_in_the_middle() {
+        let tile = Rect { x: 640, y: 0, width: 640, height: 360 };
+        let all = |width, height| Placing { from: Rect { x: 0, y: 0, width, height }, to: tile };
+        assert_eq!(cropped(size(640, 360), tile), all(640, 360));
+        assert_eq!(cropped(size(1_280, 720), tile), all(1_280, 720));
+        assert_eq!(cropped(size(320, 180), tile), all(320, 180));
+        let part = |x, y, width, height| Placing { from: Rect { x, y, width, height }, to: tile };
+        assert_eq!(cropped(size(640, 480), tile), part(0, 60, 640, 360));
+        assert_eq!(cropped(size(480, 360), tile), part(0, 44, 480, 270));
+        assert_eq!(cropped(size(720, 1_280), tile), part(0, 436, 720, 406));
+        assert_eq!(cropped(size(1_000, 250), tile), part(278, 0, 444, 250));
+        // As with whole pictures, a few pixels are not worth scaling.
+        let tile = Rect { x: 0, y: 0, width: 426, height: 240 };
+        let Placing { from, to } = cropped(size(426, 238), tile);
+        assert_eq!((from, to), (Rect { x: 0, y: 0, width: 426, height: 238 }, Rect { height: 238, ..tile }));
+        let Placing { from, to } = cropped(size(428, 244), tile);
+        assert_eq!((from.size(), to), (tile.size(), tile));
+        for (width, height) in (1..300).flat_map(|n| [(n, 300 - n), (n * 7, n), (n, n * 3 + 1)]) {
+            let Placing { from, to } = cropped(size(width, height), tile);
+            assert_eq!((from.cut(Rect::of(size(width, height))), to.cut(tile)), (from, to), "{width}×{height}");
+            assert_eq!((from.x % 2, from.y % 2), (0, 0), "{width}×{height}");
+        }
     }
 }

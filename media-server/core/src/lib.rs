@@ -27,29 +27,41 @@
 //! frame with tick *t* is composed when *t* has come; a block of sound [*t*, *t* + 20 ms) when its end has come.
 //! The program's ticks are what `AccessUnit` and `OpusPacket` carry: 90 kHz and 48 kHz since origin, without a gap.
 
+mod activity;
 pub mod arrangement;
+pub mod asking;
 pub mod audio;
+mod channel;
+mod comfort;
 pub mod composer;
+pub mod director;
+mod fader;
 pub mod fleet;
 pub mod layout;
+pub mod level;
 pub mod limiter;
 pub mod mixer;
 pub mod overlay;
 pub mod picture;
 pub mod plate;
 pub mod playout;
+mod resample;
 mod scale;
 pub mod session;
 pub mod slate;
+mod speakers;
 pub mod text;
 pub mod tick;
 pub mod time;
 mod voice;
 
-pub use arrangement::Layout;
+pub use arrangement::{Layout, LayoutFaults, Layouts};
+pub use asking::{Asking, Source};
 pub use audio::{AudioMixer, BLOCK, Block, DecodeFailed, Mix, SoundDecoder, VoiceStats};
-pub use composer::{Composer, Presence};
+pub use composer::{Composer, LostReason, Presence};
+pub use director::{Decision, Director, DirectorInput, Why};
 pub use layout::{CANVAS, MOST_TILES, Rect, Size, Tile, grid, tile_size};
+pub use level::Levels;
 pub use mixer::{FRAME_TICKS, Mixer, MixerConfig, Output};
 pub use picture::{Frame, Picture, PlaneRef, Planes};
 pub use playout::Playout;

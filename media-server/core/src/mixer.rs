@@ -1,6 +1,11 @@
 //! The whole mix behind one door: playout, picture and sound of all sites, and the program's ticks.
 
+use std::sync::Arc;
+
+use std::collections::{BTreeSet, VecDeque};
+
 use bridgepoint_wire::SiteCode;
+use bridgepoint_wire::local::{SiteStage, Stage};
 use bridgepoint_wire::media::{AUDIO_RATE, OpusPacket, VIDEO_RATE};
 use bridgepoint_wire::text::Lang;
 
@@ -8,12 +13,20 @@ use crate::Site;
 use crate::arrangement::Layout;
 use crate::audio::{AudioMixer, BLOCK, Mix, SoundDecoder, VoiceStats};
 use crate::composer::{Composer, Presence};
+use crate::director::{Decision, Director, DirectorInput};
 use crate::layout::Size;
 use crate::picture::Picture;
 use crate::playout::Playout;
 use crate::text::Fonts;
 use crate::tick::Ticker;
 use crate::time::Micros;
+
+/// In a conference of up to so many sites everybody is heard at once; it costs less than a hundredth of a core each.
+const ALL_HEARD: usize = 9;
+/// In a larger one so many: the loudest.
+const HEARD: usize = 4;
+/// How often voices are compared.
+const VOICES_COMPARED: Micros = Micros::from_millis(100);
 
 /// Video ticks from one frame of the program to the next (25 per second).
 pub const FRAME_TICKS: u64 = 3_600;
@@ -24,6 +37,8 @@ pub struct MixerConfig {
     pub fonts: Fonts,
     /// What language slates and marks are in.
     pub lang: Lang,
+    /// Size of the program's picture; [`crate::CANVAS`] where no other is ordered.
+    pub canvas: Size,
     /// The program begins here.
     pub start: Micros,
     /// Makes a decoder for a site's sound.
@@ -42,6 +57,8 @@ pub enum Output {
     },
     /// The next block of sound.
     Sound(Box<Mix>),
+    /// Who is seen from the next frame on, or who is marked as speaking.
+    Seen(Decision),
 }
 
 /// See the crate's text for who calls what.
@@ -49,6 +66,17 @@ pub struct Mixer {
     sites: Vec<(SiteCode, Playout)>,
     composer: Composer,
     audio: AudioMixer,
+    director: Director,
+    directed: Micros,
+    layout: Arc<Layout>,
+    stage: Stage,
+    /// Muted by themselves or by an operator.
+    muted: BTreeSet<SiteCode>,
+    speaking: Vec<SiteCode>,
+    /// Who has the places.
+    order: Vec<SiteCode>,
+    /// Not told yet.
+    decided: VecDeque<Decision>,
     frames: Ticker,
     blocks: Ticker,
     last: Option<Picture>,
@@ -60,8 +88,16 @@ impl Mixer {
     pub fn new(config: MixerConfig) -> Self {
         Self {
             sites: Vec::new(),
-            composer: Composer::new(config.fonts, config.lang),
+            composer: Composer::new(config.fonts, config.lang, config.canvas),
             audio: AudioMixer::new(),
+            director: Director::new(),
+            directed: config.start,
+            layout: Arc::default(),
+            stage: Stage::default(),
+            muted: BTreeSet::new(),
+            speaking: Vec::new(),
+            order: Vec::new(),
+            decided: VecDeque::new(),
             frames: Ticker::new(VIDEO_RATE, FRAME_TICKS, Micros(0), config.start),
             // A block can be mixed when its time is over, like a microphone's.
             blocks: Ticker::new(AUDIO_RATE, BLOCK as u64, Micros::from_audio_ticks(BLOCK as u64), config.start),
@@ -70,8 +106,8 @@ impl Mixer {
         }
     }
 
-    /// Who takes part, in the grid's order. Those that stay go on without a break.
-    pub fn set_sites(&mut self, sites: &[Site]) {
+    /// Who takes part. Those that stay go on without a break.
+    pub fn set_sites(&mut self, now: Micros, sites: &[Site]) {
         let (stay, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.sites)
             .into_iter()
             .partition(|(code, _)| sites.iter().any(|site| site.code == *code));
@@ -79,18 +115,60 @@ impl Mixer {
         for (code, _) in gone {
             self.audio.remove_site(&code);
         }
+        self.director.handle(now, DirectorInput::Sites(sites.iter().map(|site| site.code.clone()).collect()));
         for site in sites {
             if !self.sites.iter().any(|(code, _)| *code == site.code) {
                 self.audio.add_site(site.code.clone(), (self.decoder)());
                 self.sites.push((site.code.clone(), Playout::new()));
             }
         }
+        self.audio.set_most_heard(if sites.len() <= ALL_HEARD { ALL_HEARD } else { HEARD });
         self.composer.set_sites(sites);
+        self.set_stage(now, self.stage.clone(), Arc::clone(&self.layout));
     }
 
-    /// How sites are laid out from the next frame on; see [`Composer::set_layout`].
-    pub fn set_layout(&mut self, layout: &'static Layout, front: Option<SiteCode>) {
-        self.composer.set_layout(layout, front);
+    /// What operators want of picture and sound from the next frame and block on. `layout` is the one that `stage` names.
+    pub fn set_stage(&mut self, now: Micros, stage: Stage, layout: Arc<Layout>) {
+        let (count, chair, large) = (layout.places(self.sites.len()), layout.chair(), layout.large());
+        let mut orders = vec![
+            DirectorInput::Places { count, chair, large },
+            DirectorInput::Pin(stage.front.clone()),
+            DirectorInput::Spotlight(stage.spotlight.clone()),
+            DirectorInput::Follow(stage.follow),
+        ];
+        for (code, _) in &self.sites {
+            let SiteStage { role, hidden, gain_db } = stage.sites.get(code).copied().unwrap_or_default();
+            orders.push(DirectorInput::Role { site: code.clone(), role });
+            orders.push(DirectorInput::Hide { site: code.clone(), on: hidden });
+            self.audio.handle_gain(code, gain_db);
+        }
+        for order in orders {
+            self.director.handle(now, order);
+        }
+        self.stage = stage;
+        // At once also where nobody's place changes: the next frame has the new tiles.
+        if self.layout != layout {
+            self.layout = layout;
+            self.composer.set_layout(Arc::clone(&self.layout), self.order.clone());
+        }
+        self.decide();
+        let codes: Vec<SiteCode> = self.sites().cloned().collect();
+        for code in codes {
+            self.quiet(now, &code);
+        }
+    }
+
+    /// Whether a site may be heard: it is not muted, and it has the floor.
+    fn quiet(&mut self, now: Micros, code: &SiteCode) {
+        let on = self.muted.contains(code) || !self.stage.has_floor(code);
+        self.composer.handle_mute(code, on);
+        self.audio.handle_mute(code, on);
+        self.director.handle(now, DirectorInput::Muted { site: code.clone(), on });
+    }
+
+    /// Who takes part.
+    pub fn sites(&self) -> impl Iterator<Item = &SiteCode> {
+        self.sites.iter().map(|(code, _)| code)
     }
 
     /// Who is shown, and in what size of tile: whose pictures must be decoded.
@@ -111,19 +189,26 @@ impl Mixer {
     pub fn handle_packet(&mut self, code: &SiteCode, packet: OpusPacket, arrived: Micros) {
         if let Some(playout) = self.playout(code) {
             playout.handle_sound(Micros::from_audio_ticks(packet.ticks), arrived);
+            self.director.handle(arrived, DirectorInput::Level { site: code.clone(), dbov: packet.level });
             self.audio.handle_packet(code, packet);
         }
     }
 
     /// A site arrived or was lost.
-    pub fn handle_presence(&mut self, code: &SiteCode, presence: Presence) {
+    pub fn handle_presence(&mut self, now: Micros, code: &SiteCode, presence: Presence) {
         self.composer.handle_presence(code, presence);
+        let on = presence == Presence::Live;
+        self.director.handle(now, DirectorInput::Present { site: code.clone(), on });
     }
 
     /// A site muted itself or was muted: shown, and not heard from the next block on.
-    pub fn handle_mute(&mut self, code: &SiteCode, on: bool) {
-        self.composer.handle_mute(code, on);
-        self.audio.handle_mute(code, on);
+    pub fn handle_mute(&mut self, now: Micros, code: &SiteCode, on: bool) {
+        if on {
+            self.muted.insert(code.clone());
+        } else {
+            self.muted.remove(code);
+        }
+        self.quiet(now, code);
     }
 
     /// The session is on record, or no longer.
@@ -139,6 +224,14 @@ impl Mixer {
     /// What is due at `now`; call it until `None` with the same `now`, which was read before the inputs that had arrived
     /// by then were handled.
     pub fn poll(&mut self, now: Micros) -> Option<Output> {
+        if now - self.directed >= VOICES_COMPARED {
+            self.directed = now;
+            self.director.handle(now, DirectorInput::Tick);
+        }
+        self.decide();
+        if let Some(decision) = self.decided.pop_front() {
+            return Some(Output::Seen(decision));
+        }
         // The earlier one first: after a stall picture and sound come interleaved as they would have.
         if self.frames.poll_timeout() <= self.blocks.poll_timeout()
             && let Some(due) = self.frames.due(now)
@@ -170,6 +263,20 @@ impl Mixer {
     /// Frames and blocks that were left out because the process stood still for more than [`Ticker::FILL`].
     pub fn skipped(&self) -> (u64, u64) {
         (self.frames.skipped(), self.blocks.skipped())
+    }
+
+    fn decide(&mut self) {
+        let Some(decision) = self.director.poll() else { return };
+        self.composer.set_layout(Arc::clone(&self.layout), decision.order.clone());
+        for code in self.speaking.iter().filter(|code| !decision.speaking.contains(code)) {
+            self.composer.handle_speaking(code, false);
+        }
+        for code in &decision.speaking {
+            self.composer.handle_speaking(code, true);
+        }
+        self.speaking.clone_from(&decision.speaking);
+        self.order.clone_from(&decision.order);
+        self.decided.push_back(decision);
     }
 
     fn handle_tick(&mut self, now: Micros) {

@@ -107,11 +107,12 @@ fn mixer() -> Mixer {
     let mut mixer = Mixer::new(MixerConfig {
         fonts: fonts(),
         lang: Lang::Vi,
+        canvas: crate::CANVAS,
         start: Micros::from_millis(100_000),
         decoder: Box::new(|| Box::new(Fake)),
     });
     let site = |code: &SiteCode, name: &str| Site { code: code.clone(), name: name.into() };
-    mixer.set_sites(&[site(&code("a"), "A"), site(&code("b"), "B")]);
+    mixer.set_sites(Micros::from_millis(100_000), &[site(&code("a"), "A"), site(&code("b"), "B")]);
     mixer
 }
 
@@ -143,6 +144,7 @@ fn play(events: Vec<(Micros, Event)>, tick_ms: f64, noise: &mut Noise) -> (Heard
                     }
                     heard.frames.push((ticks, luma));
                 }
+                Output::Seen(_) => {}
                 Output::Sound(mix) => {
                     for (n, sample) in mix.shared.iter().enumerate() {
                         if (*sample > 8_000) != std::mem::replace(&mut loud, *sample > 8_000) && loud {
@@ -237,6 +239,7 @@ fn tick_thread_that_sleeps_for_a_second_loses_no_sound() {
             match output {
                 Output::Frame { .. } => frames += 1,
                 Output::Sound(_) => blocks += 1,
+                Output::Seen(_) => {}
             }
         }
     }

@@ -10,6 +10,8 @@ pub type Colour = [u8; 3];
 pub const WHITE: Colour = [235, 128, 128];
 /// Near black.
 pub const DARK: Colour = [24, 128, 128];
+/// The border's yellow: no other mark has it.
+pub const YELLOW: Colour = [195, 34, 154];
 /// The tally's red.
 pub const RED: Colour = [81, 90, 240];
 
@@ -33,6 +35,11 @@ impl Overlay {
         self.at
     }
 
+    /// The same with its upper left corner elsewhere; even numbers.
+    pub fn move_to(&mut self, x: usize, y: usize) {
+        (self.at.x, self.at.y) = (x, y);
+    }
+
     /// Blends it into `canvas`, only inside of `clip`. Twice over the same pixels is twice the colour: draw what is
     /// below first.
     pub fn blend(&self, canvas: &mut Frame, clip: Rect) {
@@ -48,8 +55,8 @@ impl Overlay {
                 let below = &mut data[row * stride + part.x..][..part.width];
                 let shares = share.keep[from..].iter().zip(&share.add[from..]);
                 for (pixel, (keep, add)) in below.iter_mut().zip(shares) {
-                    // Exact division by 255 of a product of two bytes.
-                    let product = *pixel as u16 as u32 * *keep as u32 + 128;
+                    // Exact division by 255 of a product of two bytes; all of it stays below 2¹⁶.
+                    let product = u16::from(*pixel) * u16::from(*keep) + 128;
                     *pixel = (((product + (product >> 8)) >> 8) as u8).saturating_add(*add);
                 }
             }

@@ -9,6 +9,8 @@ use crate::layout::{Rect, Size};
 pub const BLACK_Y: u8 = 16;
 /// Chroma without colour.
 pub const GREY: u8 = 128;
+/// Black (Y, U, V).
+pub(crate) const BLACK: [u8; 3] = [BLACK_Y, GREY, GREY];
 
 /// One plane: rows of `stride` bytes. The last row may end after its visible part.
 #[derive(Clone, Copy)]
@@ -117,7 +119,7 @@ impl Frame {
         let rows = [luma.height.next_multiple_of(2), chroma.height, chroma.height];
         let offsets = [0, strides[0] * rows[0], strides[0] * rows[0] + strides[1] * rows[1]];
         let mut frame = Self { size, data: vec![0; offsets[2] + strides[2] * rows[2]], offsets, strides };
-        frame.fill(Rect { x: 0, y: 0, width: size.width, height: size.height }, [BLACK_Y, GREY, GREY]);
+        frame.fill(Rect { x: 0, y: 0, width: size.width, height: size.height }, BLACK);
         frame
     }
 

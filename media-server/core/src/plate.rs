@@ -1,21 +1,27 @@
 //! Name plates and marks.
 
-use crate::layout::{Rect, Size};
+use crate::layout::{CANVAS, Rect, Size};
 use crate::overlay::{DARK, Overlay, Paint, RED, WHITE};
 use crate::text::{Face, Fonts};
 
 /// How dark the strip behind text is: the picture below stays visible.
 const STRIP: f32 = 0.62;
 
+/// `pixels` of a canvas of 720 rows, as many more on a larger one; even. On a smaller one not fewer: text must be read.
+pub(crate) const fn at_least(pixels: usize, canvas: Size) -> usize {
+    let scaled = pixels * canvas.height / CANVAS.height;
+    (if scaled < pixels { pixels } else { scaled }).next_multiple_of(2)
+}
+
 /// Height of a plate in a tile: about 7 % of it, for marks in the picture must stay readable, but not below what can be read.
-const fn height(tile: Rect) -> usize {
-    let wanted = tile.height * 7 / 100;
-    (if wanted < 18 { 18 } else { wanted }).next_multiple_of(2)
+const fn height(tile: Rect, canvas: Size) -> usize {
+    let (wanted, least) = ((tile.height * 7 / 100).next_multiple_of(2), at_least(18, canvas));
+    if wanted < least { least } else { wanted }
 }
 
 /// Name plate of a site, at the lower left edge of its tile; a muted site's begins with a struck microphone.
-pub fn name_plate(fonts: &Fonts, name: &str, muted: bool, tile: Rect) -> Overlay {
-    let height = height(tile);
+pub fn name_plate(fonts: &Fonts, name: &str, muted: bool, tile: Rect, canvas: Size) -> Overlay {
+    let height = height(tile, canvas);
     let pad = height / 3;
     let mark = if muted { height } else { 0 };
     let line = height as f32;
@@ -34,10 +40,10 @@ pub fn name_plate(fonts: &Fonts, name: &str, muted: bool, tile: Rect) -> Overlay
 
 /// The tally in the canvas's upper right corner: a red dot and the text.
 pub fn on_record(fonts: &Fonts, text: &str, canvas: Size) -> Overlay {
-    let line = 22.0_f32;
-    let height = line as usize;
+    let height = at_least(22, canvas);
+    let line = height as f32;
     let mask = fonts.line(Face::Bold, line, text);
-    let (pad, dot) = (8, 14);
+    let (pad, dot) = (at_least(8, canvas), at_least(14, canvas));
     let width = (mask.width() + 3 * pad + dot).next_multiple_of(2).min(canvas.width);
     let mut paint = Paint::new(Rect { x: canvas.width - width, y: 0, width, height });
     paint.wash(DARK, STRIP);
@@ -45,6 +51,19 @@ pub fn on_record(fonts: &Fonts, text: &str, canvas: Size) -> Overlay {
     paint.shape(RED, 1.0, |x, y| (x - pad as f32 - radius - 1.0).hypot(y - line / 2.0) - radius);
     paint.text(&mask, (2 * pad + dot) as i64, 0, WHITE);
     paint.finish()
+}
+
+/// The border of a tile whose site speaks: four bars (above, below, left, right) inside of it. Opaque, so it is filled
+/// and not blended. A sixtieth of the tile's height, that it is seen in small tiles too, and at most 4 of 720 rows.
+pub fn border(tile: Rect, canvas: Size) -> [Rect; 4] {
+    let thick = (tile.height / 60).clamp(2, at_least(4, canvas)).next_multiple_of(2).min(tile.height / 2);
+    let sides = Rect { y: tile.y + thick, height: tile.height - 2 * thick, width: thick, ..tile };
+    [
+        Rect { height: thick, ..tile },
+        Rect { y: tile.y + tile.height - thick, height: thick, ..tile },
+        sides,
+        Rect { x: tile.x + tile.width - thick, ..sides },
+    ]
 }
 
 /// In a square of `side` pixels that begins at `left`.
@@ -74,7 +93,6 @@ fn struck_microphone(paint: &mut Paint, left: f32, side: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::CANVAS;
     use crate::text::tests::fonts;
 
     #[test]
@@ -89,7 +107,7 @@ mod tests {
                 "Uỷ ban nhân dân xã Tri Lễ, huyện Quế Phong, tỉnh Nghệ An, nước Cộng hoà xã hội chủ nghĩa Việt Nam",
             ] {
                 for muted in [false, true] {
-                    let rect = name_plate(&fonts, name, muted, tile).rect();
+                    let rect = name_plate(&fonts, name, muted, tile, CANVAS).rect();
                     assert_eq!(rect.cut(tile), rect);
                     assert_eq!((rect.x, rect.y + rect.height), (tile.x, tile.y + tile.height));
                     assert!(rect.height <= most, "{rect:?}");

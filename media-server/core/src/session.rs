@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::Layout;
 use bridgepoint_wire::event::{Event, MutedBy, PressRefusal};
-use bridgepoint_wire::local::{FromWorker, SiteStats, ToWorker};
+use bridgepoint_wire::local::{FromWorker, SiteStats, Stage, ToWorker};
 use bridgepoint_wire::presence::Online;
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// An event that waited longer than this in a box's outbox starts no session: nobody stands at the button any more.
 pub const FRESH_MS: u64 = 30_000;
@@ -371,10 +370,11 @@ impl Session {
         true
     }
 
-    /// An operator lays the program out; `front` takes the first place.
-    pub fn handle_layout(&mut self, now_ms: u64, layout: &'static Layout, front: Option<&SiteCode>, by: &By) {
-        self.tell_worker(ToWorker::Layout { layout: layout.name().to_owned(), front: front.cloned() });
-        self.note(now_ms, "layout", json!({ "layout": layout.name(), "front": front, "by": by }));
+    /// An operator wants something else of picture and sound: `kind` and `body` say what, for the journal.
+    pub fn handle_stage(&mut self, now_ms: u64, stage: Stage, kind: &str, mut body: Value, by: &By) {
+        self.tell_worker(ToWorker::Stage(stage));
+        body["by"] = json!(by);
+        self.note(now_ms, kind, body);
     }
 
     /// The worker said something.
@@ -551,7 +551,7 @@ impl Session {
     }
 
     /// A note for the journal.
-    pub fn note(&mut self, at_ms: u64, kind: &str, body: serde_json::Value) {
+    pub fn note(&mut self, at_ms: u64, kind: &str, body: Value) {
         self.tell_worker(ToWorker::Note { at_ms, kind: kind.to_owned(), body });
     }
 

@@ -17,7 +17,7 @@ use crate::peer::{Admitted, Around, Peer};
 use crate::plan::Parties;
 use crate::seat::{Fate, Now, Seat, SeatEvent, Track};
 use crate::viewer::{Direction, Home, answer};
-use crate::{Encoding, Identity, LinkError, LinkHealth, stun};
+use crate::{Encoding, Identity, LinkError, LinkHealth, Wish, stun};
 
 /// A site of which nothing valid came for so long is down. Twice the time after which a box begins anew by itself.
 const DOWN_AFTER: Duration = Duration::from_secs(2);
@@ -33,6 +33,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const MEDIA_QUEUE: usize = 1_024;
 /// Batches of datagrams between two looks at the rest of the work.
 const BATCHES: usize = 8;
+/// Two turns begin at least so far apart: what arrives meanwhile is one turn's work. With many sites there are ten times
+/// fewer turns for it.
+const APART: Duration = Duration::from_millis(1);
 
 /// What comes from the link, on its own thread: the receiver must not block.
 #[derive(Debug)]
@@ -95,6 +98,7 @@ enum Command {
     Add { code: SiteCode, parties: Parties },
     Remove(SiteCode),
     Key(SiteCode, Encoding),
+    Wish(SiteCode, Wish),
     Browser { role: Role, ice: IceCredentials, seat: Box<Seat> },
     EndViewer(u64),
     Stop,
@@ -226,6 +230,11 @@ impl CentreLink {
         self.command(Command::Key(site.clone(), encoding));
     }
 
+    /// Tells a box what its small encoding is to be, until it is told otherwise. Browsers have none.
+    pub fn wish(&self, site: &SiteCode, wish: Wish) {
+        self.command(Command::Wish(site.clone(), wish));
+    }
+
     /// A browser wants to watch: answers its SDP offer (WHEP).
     ///
     /// # Errors
@@ -336,8 +345,11 @@ impl Centre {
         let Ok(socket) = self.socket.try_clone() else {
             return;
         };
+        let mut turn = Instant::now();
         loop {
             wakes.wait(Some(&socket), self.poll_timeout());
+            std::thread::sleep((turn + APART).saturating_duration_since(Instant::now()));
+            turn = Instant::now();
             let mut more = 0..BATCHES;
             while more.next().is_some() {
                 let now = Now::read();
@@ -454,7 +466,7 @@ impl Centre {
                     (self.events)(CentreEvent::Audio { site: code.clone(), packet });
                 }
                 (SeatEvent::Unit { .. } | SeatEvent::Sound(_), Role::Viewer(_))
-                | (SeatEvent::Path | SeatEvent::Connected, _) => {}
+                | (SeatEvent::Path | SeatEvent::Connected | SeatEvent::Wish(_), _) => {}
             }
         }
     }
@@ -489,6 +501,11 @@ impl Centre {
                 };
                 if let Some(entry) = self.by_site.get(&code).and_then(|id| self.peers.get_mut(id)) {
                     entry.peer.want_key(track);
+                }
+            }
+            Command::Wish(code, wish) => {
+                if let Some(entry) = self.by_site.get(&code).and_then(|id| self.peers.get_mut(id)) {
+                    entry.peer.wish(wish, now.mono);
                 }
             }
             Command::Stop => {}

@@ -9,6 +9,7 @@ mod batch;
 mod centre;
 pub mod clock;
 pub mod confine;
+mod crowd;
 mod dtls;
 pub mod h264;
 mod meter;
@@ -19,6 +20,7 @@ mod seat;
 mod site;
 mod stun;
 mod viewer;
+mod wish;
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -30,7 +32,9 @@ use str0m::config::DtlsCert;
 pub use batch::raise_priority;
 pub use bridgepoint_wire::health::LinkHealth;
 pub use centre::{CentreEvent, CentreLink, CentreStats};
+pub use crowd::{Crowd, Member};
 pub use site::{BoxEvent, BoxLink};
+pub use wish::Wish;
 
 /// One of a site's two video encodings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

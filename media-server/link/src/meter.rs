@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use crate::LinkHealth;
+use crate::wish::Wish;
 
 /// How often each end says that it is there: five times within the second after which a box begins anew.
 pub(crate) const BEAT: Duration = Duration::from_millis(200);
 
 const MAGIC: [u8; 4] = *b"BPb1";
+/// A beat's own bytes; a wish may follow.
+const LEN: usize = 16;
 
 /// The small message in both directions, also while no media flows: proof of a working SRTP session, and round-trip
 /// time. It travels as application feedback (RFC 4585 §6.4), protected like all RTCP.
@@ -17,35 +20,49 @@ pub(crate) struct Beats {
     next: Instant,
     theirs: Option<(u32, Instant)>,
     rtt: Option<Duration>,
+    wish: Option<Wish>,
 }
 
 impl Beats {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { begin: now, next: now, theirs: None, rtt: None }
+        Self { begin: now, next: now, theirs: None, rtt: None, wish: None }
     }
 
     pub(crate) fn poll_timeout(&self) -> Instant {
         self.next
     }
 
+    /// From the next message on, which is due at once, this is said with each.
+    pub(crate) fn say(&mut self, wish: Wish, now: Instant) {
+        if self.wish.replace(wish) != Some(wish) {
+            self.next = self.next.min(now);
+        }
+    }
+
+    /// What a message of the other end wishes.
+    pub(crate) fn wish(message: &[u8]) -> Option<Wish> {
+        message.strip_prefix(&MAGIC)?.get(LEN - MAGIC.len()..)?.first_chunk().and_then(Wish::from_bytes)
+    }
+
     /// The next message, when it is due.
-    pub(crate) fn poll(&mut self, now: Instant) -> Option<[u8; 16]> {
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
         if now < self.next {
             return None;
         }
         self.next = now + BEAT;
         let (echo, held) = self.theirs.map_or((0, 0), |(sent, at)| (sent, micros(now - at)));
-        let mut message = [0; 16];
+        let mut message = vec![0; LEN];
         message[..4].copy_from_slice(&MAGIC);
         message[4..8].copy_from_slice(&micros(now - self.begin).max(1).to_be_bytes());
         message[8..12].copy_from_slice(&echo.to_be_bytes());
         message[12..].copy_from_slice(&held.to_be_bytes());
+        message.extend(self.wish.iter().flat_map(|wish| wish.to_bytes()));
         Some(message)
     }
 
     /// The other's message. `false` when it is none.
     pub(crate) fn handle(&mut self, message: &[u8], now: Instant) -> bool {
-        let Some(fields) = message.get(..16).filter(|m| m[..4] == MAGIC) else {
+        let Some(fields) = message.get(..LEN).filter(|m| m[..4] == MAGIC) else {
             return false;
         };
         let field = |at: usize| u32::from_be_bytes([fields[at], fields[at + 1], fields[at + 2], fields[at + 3]]);
@@ -108,5 +125,21 @@ mod tests {
         assert!(a.handle(&back, t + ms(145)));
         assert_eq!(a.rtt(), Some(ms(40)));
         assert!(!a.handle(b"else", t));
+    }
+
+    #[test]
+    fn a_wish_is_said_at_once_and_with_every_beat() {
+        let t = Instant::now();
+        let ms = Duration::from_millis;
+        let (mut a, mut b) = (Beats::new(t), Beats::new(t));
+        assert_eq!(Beats::wish(&a.poll(t).unwrap()), None);
+        a.say(Wish::Nothing, t + ms(20));
+        assert_eq!(a.poll_timeout(), t + ms(20));
+        let message = a.poll(t + ms(20)).unwrap();
+        assert!(b.handle(&message, t + ms(30)));
+        assert_eq!(Beats::wish(&message), Some(Wish::Nothing));
+        a.say(Wish::Nothing, t + ms(40));
+        assert_eq!(a.poll(t + ms(40)), None);
+        assert_eq!(Beats::wish(&a.poll(t + ms(220)).unwrap()), Some(Wish::Nothing));
     }
 }

@@ -17,6 +17,7 @@ use crate::meter::Volume;
 use crate::plan::{self, End, Parties};
 use crate::seat::{Fate, Now, Seat, SeatEvent, Streams, Track};
 use crate::stun;
+use crate::wish::Wish;
 use crate::{Identity, LinkHealth};
 
 /// So many handshakes may be under way for one site.
@@ -82,6 +83,8 @@ pub(crate) struct Peer {
     volume: Volume,
     /// When the last authenticated STUN request came.
     pub stun_at: Instant,
+    /// What its small encoding is to be; each session is told.
+    wish: Option<Wish>,
 }
 
 impl Peer {
@@ -104,6 +107,7 @@ impl Peer {
             hellos: (now, 0),
             volume: Volume::default(),
             stun_at: now,
+            wish: None,
         }
     }
 
@@ -295,7 +299,11 @@ impl Peer {
                 self.volume.up += old.volume.up;
                 self.volume.down += old.volume.down;
             }
-            self.live = Some(winner.seat);
+            let mut seat = winner.seat;
+            if let Some(wish) = self.wish {
+                seat.wish(wish, around.now.mono);
+            }
+            self.live = Some(seat);
             self.live_address = Some(winner.address);
             self.live_since = around.now.mono;
         }
@@ -320,6 +328,13 @@ impl Peer {
             }
         }
         self.settle(around);
+    }
+
+    pub(crate) fn wish(&mut self, wish: Wish, now: Instant) {
+        self.wish = Some(wish);
+        if let Some(seat) = &mut self.live {
+            seat.wish(wish, now);
+        }
     }
 
     pub(crate) fn want_key(&mut self, track: Track) {

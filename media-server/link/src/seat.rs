@@ -19,6 +19,7 @@ use crate::meter::{Beats, Volume};
 use crate::order::{PATIENCE, Reorder};
 use crate::plan::{self, Lane};
 use crate::stun;
+use crate::wish::Wish;
 
 /// A key frame is asked for again after this time, and no two are asked for within it.
 const KEY_AGAIN: Duration = Duration::from_millis(400);
@@ -59,6 +60,8 @@ pub(crate) enum SeatEvent {
     Sound(OpusPacket),
     /// The other end cannot decode without a key frame.
     KeyWanted(Track),
+    /// What the centre wants of the small encoding has changed.
+    Wish(Wish),
 }
 
 /// What became of a datagram.
@@ -233,6 +236,7 @@ pub(crate) struct Seat {
     /// When something came that only the other end can have made.
     heard: Option<Instant>,
     beats: Option<Beats>,
+    wished: Option<Wish>,
     due: Instant,
     pub volume: Volume,
     counts: (u64, u64),
@@ -254,6 +258,7 @@ impl Seat {
             phase: Phase::Shaking,
             heard: None,
             beats: None,
+            wished: None,
             due: now,
             volume: Volume::default(),
             counts: (0, 0),
@@ -266,6 +271,14 @@ impl Seat {
     pub(crate) fn with_beats(mut self, now: Instant) -> Self {
         self.beats = Some(Beats::new(now));
         self
+    }
+
+    /// Tells the box what its small encoding is to be.
+    pub(crate) fn wish(&mut self, wish: Wish, now: Instant) {
+        if let Some(beats) = &mut self.beats {
+            beats.say(wish, now);
+            self.due = self.due.min(beats.poll_timeout());
+        }
     }
 
     /// The centre answers STUN for all sessions at once.
@@ -335,7 +348,7 @@ impl Seat {
         if self.is_connected()
             && let Some(message) = self.beats.as_mut().and_then(|beats| beats.poll(now.mono))
         {
-            self.rtc.direct_api().send_app_specific_feedback(1.into(), 1.into(), message.to_vec());
+            self.rtc.direct_api().send_app_specific_feedback(1.into(), 1.into(), message);
         }
         for video in &mut self.streams.video_in {
             let again = video.asked_at.is_none_or(|at| now.mono >= at + KEY_AGAIN);
@@ -424,6 +437,11 @@ impl Seat {
                     && beats.handle(&feedback.payload, now.mono)
                 {
                     self.heard = Some(now.mono);
+                    let wish = Beats::wish(&feedback.payload);
+                    if wish.is_some() && wish != self.wished {
+                        self.wished = wish;
+                        events.extend(wish.map(SeatEvent::Wish));
+                    }
                 }
             }
             Event::KeyframeRequest(request) => {

@@ -13,7 +13,7 @@ use crate::h264::packetize;
 use crate::meter::Volume;
 use crate::plan::{self, End, Parties};
 use crate::seat::{Now, Seat, SeatEvent, Streams, Track};
-use crate::{Encoding, Identity, LinkError, LinkHealth};
+use crate::{Encoding, Identity, LinkError, LinkHealth, Wish};
 
 /// Nothing valid for so long: the centre may be a new process that knows nothing of our session.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -44,6 +44,8 @@ pub enum BoxEvent {
     Sound(OpusPacket),
     /// The centre needs a key frame of an encoding.
     KeyWanted(Encoding),
+    /// What the centre wants of [`Encoding::Thumb`] has changed (or the link was made anew).
+    ThumbWished(Wish),
     /// Once a second.
     Stats(LinkHealth),
 }
@@ -54,10 +56,23 @@ pub struct BoxLink {
     waker: Waker,
 }
 
-enum ToLink {
+pub(crate) enum ToLink {
     Video(Track, AccessUnit, SystemTime),
     Audio(OpusPacket, SystemTime),
 }
+
+impl ToLink {
+    pub(crate) const fn video(encoding: Encoding, unit: AccessUnit, captured: SystemTime) -> Self {
+        let track = match encoding {
+            Encoding::Main => Track::Main,
+            Encoding::Thumb => Track::Thumb,
+        };
+        Self::Video(track, unit, captured)
+    }
+}
+
+/// Where a site's events go.
+pub(crate) type Events = Box<dyn FnMut(BoxEvent) + Send>;
 
 impl BoxLink {
     /// Starts the link's thread. `local` may have port 0 and the address of all interfaces.
@@ -73,29 +88,7 @@ impl BoxLink {
     ) -> Result<Self, LinkError> {
         let (waker, wakes) = waker().map_err(LinkError::Socket)?;
         let (queue, incoming) = sync_channel(MEDIA_QUEUE);
-        let now = Instant::now();
-        let site = Site {
-            local,
-            media: join.media.clone(),
-            parties: Parties {
-                own: join.ice_box.clone(),
-                other: join.ice_centre.clone(),
-                fingerprint: join.dtls_fingerprint.clone(),
-            },
-            identity,
-            origin: Origin::from_ms(join.origin_ms),
-            socket: None,
-            source: None,
-            remotes: Vec::new(),
-            out: Outbox::new(),
-            scratch: Vec::new(),
-            state: State::Idle { again_at: now },
-            failures: 0,
-            volume: Volume::default(),
-            last_stats: now,
-            program_began: false,
-            events: Box::new(events),
-        };
+        let site = Site::new(local, join, identity, Box::new(events));
         std::thread::Builder::new()
             .name("link-box".to_owned())
             .spawn(move || site.run(wakes, &incoming))
@@ -105,11 +98,7 @@ impl BoxLink {
 
     /// Sends a picture; after a connection or a reconnection, from the next key frame on.
     pub fn send_video(&self, encoding: Encoding, unit: AccessUnit, captured: SystemTime) {
-        let track = match encoding {
-            Encoding::Main => Track::Main,
-            Encoding::Thumb => Track::Thumb,
-        };
-        self.send(ToLink::Video(track, unit, captured));
+        self.send(ToLink::video(encoding, unit, captured));
     }
 
     /// Sends a block of sound.
@@ -151,7 +140,7 @@ impl State {
     }
 }
 
-struct Site {
+pub(crate) struct Site {
     local: SocketAddr,
     media: Vec<String>,
     parties: Parties,
@@ -170,10 +159,36 @@ struct Site {
     volume: Volume,
     last_stats: Instant,
     program_began: bool,
-    events: Box<dyn FnMut(BoxEvent) + Send>,
+    events: Events,
 }
 
 impl Site {
+    pub(crate) fn new(local: SocketAddr, join: &Join, identity: Identity, events: Events) -> Self {
+        let now = Instant::now();
+        Self {
+            local,
+            media: join.media.clone(),
+            parties: Parties {
+                own: join.ice_box.clone(),
+                other: join.ice_centre.clone(),
+                fingerprint: join.dtls_fingerprint.clone(),
+            },
+            identity,
+            origin: Origin::from_ms(join.origin_ms),
+            socket: None,
+            source: None,
+            remotes: Vec::new(),
+            out: Outbox::new(),
+            scratch: Vec::new(),
+            state: State::Idle { again_at: now },
+            failures: 0,
+            volume: Volume::default(),
+            last_stats: now,
+            program_began: false,
+            events,
+        }
+    }
+
     fn run(mut self, mut wakes: Wakes, incoming: &Receiver<ToLink>) {
         raise_priority();
         let mut inbox = Inbox::new();
@@ -192,14 +207,24 @@ impl Site {
                     }
                 }
             }
-            self.advance(now);
-            if let Some(socket) = &self.socket {
-                self.out.flush(socket);
-            }
+            self.finish(now);
         }
     }
 
-    fn close(&mut self, now: Now) {
+    /// The end of a turn: what became due is done, and what is to be sent goes out.
+    pub(crate) fn finish(&mut self, now: Now) {
+        self.advance(now);
+        if let Some(socket) = &self.socket {
+            self.out.flush(socket);
+        }
+    }
+
+    /// Where datagrams come in, as soon as there is something to listen to.
+    pub(crate) const fn socket(&self) -> Option<&UdpSocket> {
+        self.socket.as_ref()
+    }
+
+    pub(crate) fn close(&mut self, now: Now) {
         if let Some(seat) = self.state.seat() {
             seat.close(now, &mut self.out);
         }
@@ -208,7 +233,7 @@ impl Site {
         }
     }
 
-    fn receive(&mut self, inbox: &mut Inbox) {
+    pub(crate) fn receive(&mut self, inbox: &mut Inbox) {
         let Some(socket) = self.socket.take() else {
             return;
         };
@@ -252,12 +277,13 @@ impl Site {
                 SeatEvent::KeyWanted(Track::Thumb) => {
                     (self.events)(BoxEvent::KeyWanted(Encoding::Thumb));
                 }
+                SeatEvent::Wish(wish) => (self.events)(BoxEvent::ThumbWished(wish)),
                 SeatEvent::Connected | SeatEvent::KeyWanted(Track::Program) => {}
             }
         }
     }
 
-    fn write(&mut self, media: ToLink, now: Now) {
+    pub(crate) fn write(&mut self, media: ToLink, now: Now) {
         let captured = |at: SystemTime| {
             let age = now.wall.duration_since(at).unwrap_or_default();
             now.mono.checked_sub(age).unwrap_or(now.mono)

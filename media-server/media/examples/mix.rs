@@ -86,13 +86,14 @@ fn tick_thread(
     let mut mixer = Mixer::new(MixerConfig {
         fonts: Fonts::new(font("NotoSans-Regular")?, font("NotoSans-Bold")?)?,
         lang: Lang::Vi,
+        canvas: CANVAS,
         start: now(),
         decoder: Box::new(|| Box::new(OpusDec::new().expect("memory for a decoder")) as Box<dyn SoundDecoder>),
     });
-    mixer.set_sites(names);
+    mixer.set_sites(now(), names);
     mixer.handle_on_record(true);
     for site in names {
-        mixer.handle_presence(&site.code, Presence::Live);
+        mixer.handle_presence(now(), &site.code, Presence::Live);
     }
     let mut shared = OpusEnc::new(Use::Program)?;
     let mut minus: Vec<(SiteCode, OpusEnc)> = Vec::new();
@@ -124,6 +125,7 @@ fn tick_thread(
                     bright = mark;
                     encoder.push(picture, ticks);
                 }
+                Output::Seen(_) => {}
                 Output::Sound(mix) => {
                     let peak = mix.shared.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0) > 3_000;
                     if peak && !loud {

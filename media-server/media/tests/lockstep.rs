@@ -313,8 +313,13 @@ fn whole_program_frame_is_written_as_a_picture() {
     let fonts = server_core::Fonts::new(font("NotoSans-Regular"), font("NotoSans-Bold")).unwrap();
     let decoder = || Box::new(OpusDec::new().unwrap()) as Box<dyn SoundDecoder>;
     let start = Micros::from_video_ticks(ticks(0));
-    let mut mixer =
-        Mixer::new(MixerConfig { fonts, lang: bridgepoint_wire::text::Lang::Vi, start, decoder: Box::new(decoder) });
+    let mut mixer = Mixer::new(MixerConfig {
+        fonts,
+        lang: bridgepoint_wire::text::Lang::Vi,
+        canvas: server_core::CANVAS,
+        start,
+        decoder: Box::new(decoder),
+    });
     let sites: Vec<Site> = [
         ("16681", "Tri Lễ"),
         ("17611", "Mường Xén"),
@@ -323,11 +328,11 @@ fn whole_program_frame_is_written_as_a_picture() {
     ]
     .map(|(code, name)| Site { code: SiteCode::from_str(code).unwrap(), name: name.into() })
     .to_vec();
-    mixer.set_sites(&sites);
+    mixer.set_sites(start, &sites);
     mixer.handle_on_record(true);
-    mixer.handle_mute(&sites[1].code, true);
+    mixer.handle_mute(start, &sites[1].code, true);
     for (site, (width, height)) in sites.iter().zip([(640, 360), (480, 360), (202, 360)]) {
-        mixer.handle_presence(&site.code, Presence::Live);
+        mixer.handle_presence(start, &site.code, Presence::Live);
         let mut decoder = Decoder::new().unwrap();
         for unit in clip(width, height, 4) {
             let arrived = Micros::from_video_ticks(unit.ticks);

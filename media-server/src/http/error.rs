@@ -55,11 +55,13 @@ impl From<Refused> for ApiError {
         let status = match &error {
             Refused::NoSite(_) | Refused::NoSession(_) => StatusCode::NOT_FOUND,
             Refused::Exists(_) | Refused::Busy | Refused::NotCalled(_) => StatusCode::CONFLICT,
-            Refused::TooFew | Refused::TooMany(_) | Refused::NoLayout(_) => StatusCode::BAD_REQUEST,
+            Refused::TooFew | Refused::NoLayout { .. } | Refused::BadGain => StatusCode::BAD_REQUEST,
             Refused::Open(OpenError::Archive(ArchiveError::Full { .. } | ArchiveError::NotWritable { .. })) => {
                 StatusCode::INSUFFICIENT_STORAGE
             }
-            Refused::Open(OpenError::Closing | OpenError::Ports { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+            Refused::Open(OpenError::Closing | OpenError::Ports { .. } | OpenError::TooMany { .. }) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Refused::Open(_) | Refused::Store(_) | Refused::Random(_) => return Self::internal(error),
         };
         Self(status, error.to_string())

@@ -4,13 +4,14 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use bridgepoint_wire::id::BadId;
+use bridgepoint_wire::local::SiteRole;
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::{Deserialize, Deserializer};
 
 use super::App;
 use super::access::Who;
 use super::error::ApiError;
-use crate::hub::Front;
+use crate::hub::{Chosen, Hub, OfSite, Picture};
 use crate::views::SessionJson;
 
 /// `GET /api/sessions`
@@ -70,21 +71,26 @@ pub async fn mute(
 }
 
 /// `GET /api/layouts`: the names of all layouts.
-pub async fn layouts() -> Json<Vec<&'static str>> {
-    Json(server_core::Layout::names().collect())
+pub async fn layouts(State(app): State<App>) -> Result<Json<Vec<String>>, ApiError> {
+    let names = |hub: &mut Hub| hub.layouts().map(str::to_owned).collect();
+    Ok(Json(app.hub.call(names).await?))
 }
 
-/// Body of a change of layout; what is absent stays.
+/// Body of a change of the program's picture; what is absent stays.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LayOut {
     layout: Option<String>,
-    #[serde(default, deserialize_with = "pinned_or_nobody")]
-    front: Front,
+    #[serde(default, deserialize_with = "site_or_nobody")]
+    front: Chosen,
+    #[serde(default, deserialize_with = "site_or_nobody")]
+    spotlight: Chosen,
+    follow: Option<bool>,
 }
 
 /// A site's code, or `null` for nobody; an absent key keeps who is there.
-fn pinned_or_nobody<'de, D: Deserializer<'de>>(value: D) -> Result<Front, D::Error> {
-    Ok(Option::deserialize(value)?.map_or(Front::Nobody, Front::Pinned))
+fn site_or_nobody<'de, D: Deserializer<'de>>(value: D) -> Result<Chosen, D::Error> {
+    Ok(Option::deserialize(value)?.map_or(Chosen::Nobody, Chosen::Site))
 }
 
 /// `POST /api/sessions/{id}/layout`
@@ -95,7 +101,50 @@ pub async fn lay_out(
     Json(body): Json<LayOut>,
 ) -> Result<Json<SessionJson>, ApiError> {
     let id = session(&id)?;
-    Ok(Json(app.hub.call(move |hub| hub.lay_out(&id, body.layout.as_deref(), body.front, &who.by())).await??))
+    let LayOut { layout, front, spotlight, follow } = body;
+    let wanted = Picture { layout, front, spotlight, follow };
+    Ok(Json(app.hub.call(move |hub| hub.lay_out(&id, wanted, &who.by())).await??))
+}
+
+/// Body of what is ordered of one site; what is absent stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageSite {
+    site: SiteCode,
+    role: Option<SiteRole>,
+    hidden: Option<bool>,
+    gain_db: Option<f32>,
+}
+
+/// `POST /api/sessions/{id}/site`
+pub async fn stage_site(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Path(id): Path<String>,
+    Json(body): Json<StageSite>,
+) -> Result<Json<SessionJson>, ApiError> {
+    let id = session(&id)?;
+    let StageSite { site, role, hidden, gain_db } = body;
+    let wanted = OfSite { role, hidden, gain_db };
+    Ok(Json(app.hub.call(move |hub| hub.stage_site(&id, &site, wanted, &who.by())).await??))
+}
+
+/// Body of a change of the floor.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    sites: Vec<SiteCode>,
+}
+
+/// `POST /api/sessions/{id}/floor`
+pub async fn floor(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Path(id): Path<String>,
+    Json(body): Json<Floor>,
+) -> Result<Json<SessionJson>, ApiError> {
+    let id = session(&id)?;
+    Ok(Json(app.hub.call(move |hub| hub.give_floor(&id, body.sites, &who.by())).await??))
 }
 
 /// A session's id in a path.

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD as B64;
 use bridgepoint_record::RecordError;
 use bridgepoint_wire::command::{IceCredentials, Join, Order, VideoOrder};
 use bridgepoint_wire::jws::Signer;
-use bridgepoint_wire::local::{Conference, ConferenceSite, FromWorker, ToWorker};
+use bridgepoint_wire::local::{Conference, ConferenceSite, FromWorker, Stage, ToWorker};
 use bridgepoint_wire::text::{Lang, Text};
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,17 @@ pub enum OpenError {
         /// Last port.
         last: u16,
     },
+    /// Too many sites in all sessions.
+    #[error(
+        "{running} sites are in sessions, and this server takes {most} at a time (media.max_sites): end a session, or call \
+         fewer sites"
+    )]
+    TooMany {
+        /// In sessions now.
+        running: usize,
+        /// The most.
+        most: usize,
+    },
     /// Keys.
     #[error(transparent)]
     Pki(#[from] pki::PkiError),
@@ -92,6 +103,11 @@ impl Hub {
         if self.closing {
             return Err(OpenError::Closing);
         }
+        // Before anything: who takes part already must not notice.
+        let (running, most) = (self.in_sessions(), self.config.media.max_sites);
+        if running + sites.len() > most {
+            return Err(OpenError::TooMany { running, most });
+        }
         archive::check(&self.config.archive_dir, self.config.min_free_mib)?;
         let now = now_ms();
         let (id, folder) = self.new_folder(now, &caller)?;
@@ -106,6 +122,11 @@ impl Hub {
         self.running.insert(id.clone(), running);
         self.act();
         Ok(id)
+    }
+
+    /// Sites in all sessions that are not over.
+    fn in_sessions(&self) -> usize {
+        self.running.values().filter(|running| running.session.is_live()).map(|r| r.session.members().len()).sum()
     }
 
     fn new_folder(&self, now: u64, caller: &SiteCode) -> Result<(SessionId, PathBuf), OpenError> {
@@ -166,8 +187,8 @@ impl Hub {
             sites: sites.iter().map(site).collect::<Result<_, _>>()?,
             program: media.program,
             program_audio_kbps: media.program_audio_kbps,
-            layout: media.layout.clone(),
-            front: None,
+            layouts: media.custom_layouts.clone(),
+            stage: Stage { layout: media.layout.clone(), follow: true, ..Stage::default() },
         })
     }
 
@@ -430,8 +451,8 @@ fn lost_conference(session: &Session, folder: &Path) -> Conference {
         sites: Vec::new(),
         program: none,
         program_audio_kbps: 0,
-        layout: String::new(),
-        front: None,
+        layouts: String::new(),
+        stage: Stage::default(),
     }
 }
 
@@ -459,15 +480,10 @@ fn port(conference: &Conference) -> Option<u16> {
     conference.listen.parse::<SocketAddr>().ok().map(|address| address.port())
 }
 
-/// The small encoding is made for the program alone: at the size of its tile, at the mixer's rate.
+/// What a box's small encoding is until the worker asks for another: as for a grid of all.
 fn thumb(sites: usize, program: VideoOrder) -> VideoOrder {
-    let fps = program.fps;
     let canvas = server_core::Size { width: usize::from(program.width), height: usize::from(program.height) };
-    let tile = server_core::tile_size(sites, canvas);
-    let (width, height) = (tile.width as u16, tile.height as u16);
-    // Some 0.09 bits per pixel: 640×360 at 25 fps gets 520 kbit/s.
-    let kbps = (u32::from(width) * u32::from(height) * u32::from(fps) / 11_000).max(150);
-    VideoOrder { width, height, fps, kbps }
+    server_core::asking::thumb(server_core::tile_size(sites, canvas), program.fps)
 }
 
 fn fresh_ice() -> Result<IceCredentials, secret::NoRandom> {

@@ -1,9 +1,12 @@
 //! What operators ask for, through the API.
 
-use bridgepoint_wire::local::{FromWorker, ToWorker};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use bridgepoint_wire::local::{FromWorker, SiteRole, SiteStage, Stage, ToWorker};
 use bridgepoint_wire::{SessionId, SiteCode};
-use server_core::Layout;
-use server_core::session::{Admission, By, admit};
+use serde_json::{Value, json};
+use server_core::session::{Admission, By, Member, admit};
 use tokio::sync::oneshot;
 
 use super::Hub;
@@ -33,17 +36,22 @@ pub enum Refused {
     #[error("site {0} is in no running session")]
     NotCalled(SiteCode),
     /// A layout that does not exist.
-    #[error("there is no layout {0}: there are {all}", all = Layout::names().collect::<Vec<_>>().join(", "))]
-    NoLayout(String),
+    #[error("there is no layout {name}: there are {all}")]
+    NoLayout {
+        /// What was asked for.
+        name: String,
+        /// Those that exist.
+        all: String,
+    },
+    /// A gain that is none.
+    #[error("a gain is from {} to {} dB", GAINS.start(), GAINS.end())]
+    BadGain,
     /// A site that is in another session.
     #[error("one of these sites is in a session already")]
     Busy,
     /// Too few sites.
     #[error("a session needs at least two sites")]
     TooFew,
-    /// Too many sites.
-    #[error("the program has room for {0} sites")]
-    TooMany(usize),
     /// The session cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -55,20 +63,66 @@ pub enum Refused {
     Random(#[from] secret::NoRandom),
 }
 
-/// Who is given a layout's first place.
+/// Who is pinned, or in the spotlight.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Front {
-    /// Who has it now.
+pub enum Chosen {
+    /// Who is now.
     #[default]
     Kept,
-    /// Nobody: the session's first site has it.
+    /// Nobody.
     Nobody,
     /// This site.
-    Pinned(SiteCode),
+    Site(SiteCode),
 }
 
-/// How many sites a session may have: as many as the largest grid shows.
-const MOST_SITES: usize = server_core::MOST_TILES;
+impl Chosen {
+    fn or(self, now: Option<&SiteCode>) -> Option<SiteCode> {
+        match self {
+            Self::Kept => now.cloned(),
+            Self::Nobody => None,
+            Self::Site(site) => Some(site),
+        }
+    }
+}
+
+/// What an operator wants of the program; what is absent stays.
+#[derive(Debug, Clone, Default)]
+pub struct Picture {
+    /// Layout's name.
+    pub layout: Option<String>,
+    /// Pinned.
+    pub front: Chosen,
+    /// In the spotlight.
+    pub spotlight: Chosen,
+    /// Voices choose who is seen.
+    pub follow: Option<bool>,
+}
+
+/// What an operator wants of one site; what is absent stays.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OfSite {
+    /// What it is in the session.
+    pub role: Option<SiteRole>,
+    /// Never shown.
+    pub hidden: Option<bool>,
+    /// Gain, dB.
+    pub gain_db: Option<f32>,
+}
+
+/// What an operator may set a site's gain to, dB.
+const GAINS: RangeInclusive<f32> = -60.0..=12.0;
+
+/// Who takes part in a session.
+struct Members<'a>(&'a BTreeMap<SiteCode, Member>);
+
+impl Members<'_> {
+    fn all<'a>(&self, sites: impl IntoIterator<Item = &'a SiteCode>) -> Result<(), Refused> {
+        match sites.into_iter().find(|site| !self.0.contains_key(*site)) {
+            Some(stranger) => Err(Refused::NotCalled(stranger.clone())),
+            None => Ok(()),
+        }
+    }
+}
 
 impl Hub {
     /// Adds a site.
@@ -120,9 +174,6 @@ impl Hub {
             Admission::Refused(bridgepoint_wire::event::PressRefusal::NobodyToCall) => return Err(Refused::TooFew),
             Admission::Refused(_) | Admission::Stale => return Err(Refused::Busy),
         };
-        if called.len() > MOST_SITES {
-            return Err(Refused::TooMany(MOST_SITES));
-        }
         let id = self.open_session(caller, by, &called)?;
         self.session(&id)
     }
@@ -149,28 +200,74 @@ impl Hub {
         self.session(id)
     }
 
-    /// Lays the program out; without a layout's name it stays as it is.
-    pub fn lay_out(
+    /// The names of all layouts.
+    pub fn layouts(&self) -> impl Iterator<Item = &str> {
+        self.config.media.layouts.names()
+    }
+
+    /// Lays the program out.
+    pub fn lay_out(&mut self, id: &SessionId, wanted: Picture, by: &By) -> Result<SessionJson, Refused> {
+        let Picture { layout, front, spotlight, follow } = wanted;
+        let layouts = self.config.media.layouts.clone();
+        self.stage(id, "layout", by, |before, members| {
+            let name = layout.unwrap_or_else(|| before.layout.clone());
+            if layouts.by_name(&name).is_none() {
+                return Err(Refused::NoLayout { name, all: layouts.names().collect::<Vec<_>>().join(", ") });
+            }
+            let (front, spotlight) = (front.or(before.front.as_ref()), spotlight.or(before.spotlight.as_ref()));
+            members.all([&front, &spotlight].into_iter().flatten())?;
+            let follow = follow.unwrap_or(before.follow);
+            let body = json!({ "layout": name, "front": front, "spotlight": spotlight, "follow": follow });
+            Ok((Stage { layout: name, front, spotlight, follow, ..before }, body))
+        })
+    }
+
+    /// What one site is, whether it is shown, and how loud it is.
+    pub fn stage_site(
         &mut self,
         id: &SessionId,
-        layout: Option<&str>,
-        front: Front,
+        site: &SiteCode,
+        wanted: OfSite,
         by: &By,
     ) -> Result<SessionJson, Refused> {
-        let running = self.running.get_mut(id).ok_or_else(|| Refused::NoSession(id.clone()))?;
-        let name = layout.unwrap_or(&running.conference.layout);
-        let layout = Layout::by_name(name).ok_or_else(|| Refused::NoLayout(name.to_owned()))?;
-        let front = match front {
-            Front::Kept => running.conference.front.clone(),
-            Front::Nobody => None,
-            Front::Pinned(site) => Some(site),
-        };
-        if let Some(front) = front.as_ref().filter(|front| !running.session.members().contains_key(front)) {
-            return Err(Refused::NotCalled(front.clone()));
+        if wanted.gain_db.is_some_and(|db| !GAINS.contains(&db)) {
+            return Err(Refused::BadGain);
         }
-        running.session.handle_layout(now_ms(), layout, front.as_ref(), by);
-        // A worker that is started anew begins with it.
-        (running.conference.layout, running.conference.front) = (layout.name().to_owned(), front);
+        self.stage(id, "site-stage", by, |mut stage, members| {
+            members.all([site])?;
+            let of_site = stage.sites.entry(site.clone()).or_default();
+            *of_site = SiteStage {
+                role: wanted.role.unwrap_or(of_site.role),
+                hidden: wanted.hidden.unwrap_or(of_site.hidden),
+                gain_db: wanted.gain_db.unwrap_or(of_site.gain_db),
+            };
+            let body =
+                json!({ "site": site, "role": of_site.role, "hidden": of_site.hidden, "gain_db": of_site.gain_db });
+            Ok((stage, body))
+        })
+    }
+
+    /// Who may be heard; everybody when empty.
+    pub fn give_floor(&mut self, id: &SessionId, floor: Vec<SiteCode>, by: &By) -> Result<SessionJson, Refused> {
+        self.stage(id, "floor", by, |before, members| {
+            members.all(&floor)?;
+            let body = json!({ "sites": floor });
+            Ok((Stage { floor, ..before }, body))
+        })
+    }
+
+    /// Changes what is wanted of picture and sound: for the worker that runs, for the next one, and in the journal.
+    fn stage(
+        &mut self,
+        id: &SessionId,
+        kind: &str,
+        by: &By,
+        change: impl FnOnce(Stage, Members<'_>) -> Result<(Stage, Value), Refused>,
+    ) -> Result<SessionJson, Refused> {
+        let running = self.running.get_mut(id).ok_or_else(|| Refused::NoSession(id.clone()))?;
+        let (stage, body) = change(running.conference.stage.clone(), Members(running.session.members()))?;
+        running.session.handle_stage(now_ms(), stage.clone(), kind, body, by);
+        running.conference.stage = stage;
         self.keep_keys(id);
         self.session(id)
     }

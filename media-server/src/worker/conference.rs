@@ -14,9 +14,9 @@ use bridgepoint_link::{CentreLink, Identity, raise_priority};
 use bridgepoint_record::{RecordEvent, Recorder, RecorderConfig, Role, Stream};
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::jws::Signer;
-use bridgepoint_wire::local::{self, ConferenceSite, FromWorker, ToWorker};
+use bridgepoint_wire::local::{self, ConferenceSite, FromWorker, Stage, ToWorker};
 use bridgepoint_wire::text::{Lang, Text};
-use server_core::{CANVAS, Fonts, Layout, Mixer, MixerConfig, Site, tile_size};
+use server_core::{Fonts, Layouts, Mixer, MixerConfig, Site, Size};
 use server_media::{EncoderEvent, OpusDec, ProgramEncoder};
 
 use super::clock::SessionClock;
@@ -38,6 +38,7 @@ pub struct Conference {
     ticking: JoinHandle<()>,
     program: Arc<ProgramEncoder>,
     sites: Vec<Site>,
+    layouts: Layouts,
     line: line::Sender,
 }
 
@@ -48,6 +49,8 @@ impl Conference {
     /// What cannot be had: port, folder, fonts, encoder, keys.
     pub fn open(opening: local::Conference, line: line::Sender) -> anyhow::Result<Self> {
         let clock = SessionClock::new(opening.origin_ms);
+        let layouts = Layouts::with_custom(&opening.layouts)?;
+        let canvas = Size { width: opening.program.width.into(), height: opening.program.height.into() };
         let fonts = fonts(Path::new(FONTS))?;
         let socket = UdpSocket::bind(&opening.listen).with_context(|| format!("media port {}", opening.listen))?;
         let port = socket.local_addr()?.port();
@@ -58,7 +61,7 @@ impl Conference {
         let link = LinkSlot::default();
         let program = Arc::new(encode(&opening, &link, &recorder, &line)?);
         let (inputs, from_all) = channel();
-        let wanted = Wanted::new(tile_size(opening.sites.len(), CANVAS));
+        let wanted = Wanted::new(canvas);
         let ends = Ends {
             link: link.clone(),
             clock,
@@ -82,18 +85,23 @@ impl Conference {
         let config = MixerConfig {
             fonts,
             lang: Lang::Vi,
+            canvas,
             start: clock.now(),
             decoder: Box::new(|| Box::new(OpusDec::new().expect("libopus decodes mono at 48 kHz wherever it runs"))),
         };
-        let mixing = Mixing::new(Mixer::new(config), clock, outlets, wanted)?;
+        let mixing = Mixing::new(Mixer::new(config), clock, outlets, wanted, canvas, opening.program.fps)?;
         let ticking = std::thread::Builder::new().name("tick".into()).spawn(move || {
             raise_priority();
             mixing.run(&from_all);
         })?;
 
         let mut conference =
-            Self { recorder, link: running, slot: link, inputs, ticking, program, sites: Vec::new(), line };
-        conference.lay_out(&opening.layout, opening.front);
+            Self { recorder, link: running, slot: link, inputs, ticking, program, sites: Vec::new(), layouts, line };
+        // All at once, and what operators want before anything is shown.
+        conference.sites =
+            opening.sites.iter().map(|site| Site { code: site.code.clone(), name: site.name.clone() }).collect();
+        conference.tell_mix(Input::Sites(conference.sites.clone()));
+        conference.set_stage(opening.stage);
         for site in opening.sites {
             conference.let_in(site);
         }
@@ -121,7 +129,7 @@ impl Conference {
             // Who muted whom is control's to note.
             ToWorker::Mute { site, on } => self.tell_mix(Input::Mute(site, on)),
             ToWorker::Site(site) => self.let_in(site),
-            ToWorker::Layout { layout, front } => self.lay_out(&layout, front),
+            ToWorker::Stage(stage) => self.set_stage(stage),
             ToWorker::Open(_) => tracing::error!("a worker has one conference; this one is open"),
             ToWorker::Close => {}
         }
@@ -159,12 +167,12 @@ impl Conference {
         self.link.add_site(code, ice_centre, ice_box, dtls_fingerprint);
     }
 
-    fn lay_out(&self, layout: &str, front: Option<SiteCode>) {
-        let Some(layout) = Layout::by_name(layout) else {
-            tracing::error!(layout, "control named a layout that this worker does not have");
+    fn set_stage(&self, stage: Stage) {
+        let Some(layout) = self.layouts.by_name(&stage.layout) else {
+            tracing::error!(stage.layout, "control named a layout that this worker does not have");
             return;
         };
-        self.tell_mix(Input::Layout(layout, front));
+        self.tell_mix(Input::Stage(stage, layout));
     }
 
     /// Gives a site a tile; one that has it keeps it.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use bridgepoint_link::CentreLink;
+use bridgepoint_link::{CentreLink, Wish};
 use bridgepoint_record::{Recorder, Stream};
 use bridgepoint_wire::SiteCode;
-use bridgepoint_wire::local::FromWorker;
+use bridgepoint_wire::local::{FromWorker, Stage};
 use bridgepoint_wire::media::OpusPacket;
-use server_core::{Layout, Micros, Mix, Mixer, Output, Picture, Presence, Site};
+use server_core::{Asking, Decision, Layout, Micros, Mix, Mixer, Output, Picture, Presence, Site, Size};
 use server_media::{OpusEnc, ProgramEncoder, Use};
 
 use super::clock::SessionClock;
@@ -34,8 +34,8 @@ pub enum Input {
     OnRecord(bool),
     /// Who takes part from now on.
     Sites(Vec<Site>),
-    /// How they are laid out, and who takes the first place.
-    Layout(&'static Layout, Option<SiteCode>),
+    /// What operators want, and the layout that they named.
+    Stage(Stage, Arc<Layout>),
     /// Tell figures of the last second.
     Report(Sender<Report>),
     /// The program ends.
@@ -73,6 +73,11 @@ pub struct Mixing {
     clock: SessionClock,
     outlets: Outlets,
     wanted: Wanted,
+    /// Who is in sight, in the order of places.
+    seen: Vec<SiteCode>,
+    asking: Asking,
+    /// Pictures per second of a small encoding.
+    fps: u8,
     shared: OpusEnc,
     /// One encoder for each site that was ever heard: its stream goes on where it stopped.
     own: BTreeMap<SiteCode, OpusEnc>,
@@ -83,10 +88,28 @@ pub struct Mixing {
 impl Mixing {
     /// # Errors
     /// When libopus has no encoder for the program's sound.
-    pub fn new(mixer: Mixer, clock: SessionClock, outlets: Outlets, wanted: Wanted) -> anyhow::Result<Self> {
+    pub fn new(
+        mixer: Mixer,
+        clock: SessionClock,
+        outlets: Outlets,
+        wanted: Wanted,
+        canvas: Size,
+        fps: u8,
+    ) -> anyhow::Result<Self> {
         let shared = OpusEnc::new(Use::Program)?;
-        let own = BTreeMap::new();
-        Ok(Self { mixer, clock, outlets, wanted, shared, own, report: Report::default(), first_frame_said: false })
+        Ok(Self {
+            mixer,
+            clock,
+            outlets,
+            wanted,
+            seen: Vec::new(),
+            asking: Asking::new(canvas),
+            fps,
+            shared,
+            own: BTreeMap::new(),
+            report: Report::default(),
+            first_frame_said: false,
+        })
     }
 
     /// Runs until it is told to stop.
@@ -120,22 +143,48 @@ impl Mixing {
                 self.mixer.handle_picture(&site, ticks, picture, arrived);
             }
             Input::Sound { site, packet, arrived } => self.mixer.handle_packet(&site, packet, arrived),
-            Input::Presence(site, presence) => self.mixer.handle_presence(&site, presence),
-            Input::Mute(site, on) => self.mixer.handle_mute(&site, on),
+            Input::Presence(site, presence) => {
+                if presence == Presence::Live {
+                    self.asking.handle_up(&site);
+                }
+                self.mixer.handle_presence(self.clock.now(), &site, presence);
+            }
+            Input::Mute(site, on) => self.mixer.handle_mute(self.clock.now(), &site, on),
             Input::OnRecord(on) => self.mixer.handle_on_record(on),
             Input::Sites(sites) => {
                 self.own.retain(|code, _| sites.iter().any(|site| site.code == *code));
-                self.mixer.set_sites(&sites);
-                self.wanted.set(self.mixer.visible());
+                self.mixer.set_sites(self.clock.now(), &sites);
+                self.show();
             }
-            Input::Layout(layout, front) => {
-                self.mixer.set_layout(layout, front);
-                self.wanted.set(self.mixer.visible());
-            }
+            Input::Stage(stage, layout) => self.mixer.set_stage(self.clock.now(), stage, layout),
             Input::Report(answer) => {
                 let _ = answer.send(self.take_report());
             }
             Input::Stop => {}
+        }
+    }
+
+    /// Who is seen is part of the record; who is marked as speaking alone is not worth an entry.
+    fn carry_decision(&mut self, decision: Decision) {
+        self.show();
+        if decision.order != self.seen {
+            let at_ms = self.clock.utc_ms(self.clock.now());
+            let body = serde_json::json!({ "sites": decision.order, "why": decision.why });
+            self.outlets.recorder.note(at_ms, "seen", body);
+            self.seen = decision.order;
+        }
+    }
+
+    /// Who is in sight has changed, or may have.
+    fn show(&mut self) {
+        self.wanted.set(self.mixer.visible());
+        self.asking.handle_visible(self.clock.now(), self.mixer.sites(), self.mixer.visible());
+    }
+
+    fn ask(&mut self) {
+        for (site, tile) in self.asking.poll(self.clock.now()) {
+            let wish = tile.map_or(Wish::Nothing, |tile| Wish::Thumb(server_core::asking::thumb(tile, self.fps)));
+            self.outlets.link.wish(&site, wish);
         }
     }
 
@@ -149,8 +198,10 @@ impl Mixing {
                     self.outlets.line.say(FromWorker::FirstProgramFrame { at_ms: self.clock.utc_ms(now) });
                 }
                 self.outlets.picture.push(picture, ticks);
+                self.ask();
             }
             Output::Sound(mix) => self.carry_sound(&mix),
+            Output::Seen(decision) => self.carry_decision(decision),
         }
     }
 

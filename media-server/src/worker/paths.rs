@@ -11,7 +11,7 @@ use bridgepoint_record::{Recorder, Stream};
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::local::{FromWorker, SiteStats, WorkerStats};
 use bridgepoint_wire::media::AccessUnit;
-use server_core::Presence;
+use server_core::{LostReason, Presence};
 use server_media::{DecoderEvent, MediaError, ProgramEncoder, VideoDecoder};
 
 use super::clock::SessionClock;
@@ -49,6 +49,8 @@ struct Tile {
     /// From the small encoding (else from the main one). Shared with the decoder's thread, which asks for key frames.
     from_thumb: Arc<AtomicBool>,
     thumb_at: Option<Instant>,
+    /// In sight since then.
+    shown_at: Instant,
     asked_at: Option<Instant>,
     /// Not shown: nothing is decoded, and what comes next follows a gap.
     resting: bool,
@@ -105,7 +107,7 @@ impl Paths {
         let kind = if up { "site-up" } else { "site-down" };
         self.ends.recorder.note(at_ms, kind, serde_json::json!({ "site": site }));
         self.ends.line.say(FromWorker::Site { code: site.clone(), up });
-        let presence = if up { Presence::Live } else { Presence::Lost };
+        let presence = if up { Presence::Live } else { Presence::Lost(LostReason::Unknown) };
         let _ = self.ends.mixing.send(Input::Presence(site, presence));
     }
 
@@ -121,10 +123,12 @@ impl Paths {
             Encoding::Thumb => tile.thumb_at = Some(now),
         }
         let Some(wanted) = wanted else {
-            tile.resting = true;
+            (tile.resting, tile.shown_at) = (true, now);
             return;
         };
-        let thumb_flows = tile.thumb_at.is_some_and(|at| now - at < THUMB_MISSING);
+        // A box that was asked for its small encoding just now is given a moment to begin.
+        let thumb_flows =
+            tile.thumb_at.is_some_and(|at| now - at < THUMB_MISSING) || now - tile.shown_at < THUMB_MISSING;
         let best = if thumb_flows { wanted } else { Encoding::Main };
         // A tile changes its source at a key frame of the new one: no grey picture in between.
         if tile.source() != best && (tile.resting || unit.key && encoding == best) {
@@ -162,7 +166,15 @@ impl Paths {
             let decoder = decoder.map_err(|error| tracing::error!(%error, %site, "no decoder for the tile")).ok()?;
             self.tiles.insert(
                 site.clone(),
-                Tile { decoder, from_thumb, thumb_at: None, asked_at: None, resting: false, frames: 0 },
+                Tile {
+                    decoder,
+                    from_thumb,
+                    thumb_at: None,
+                    shown_at: Instant::now(),
+                    asked_at: None,
+                    resting: false,
+                    frames: 0,
+                },
             );
         }
         self.tiles.get_mut(site)

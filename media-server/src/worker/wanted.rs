@@ -5,20 +5,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bridgepoint_link::Encoding;
 use bridgepoint_wire::SiteCode;
-use server_core::Size;
+use server_core::{Size, Source};
 
 /// Shared by both threads; each holds it for a look-up.
 #[derive(Clone)]
 pub struct Wanted {
-    /// What boxes were ordered to make their small encoding in.
-    thumb: Size,
+    canvas: Size,
     tiles: Arc<Mutex<BTreeMap<SiteCode, Size>>>,
 }
 
 impl Wanted {
-    /// Nobody is shown. `thumb`: the size of the small encoding.
-    pub fn new(thumb: Size) -> Self {
-        Self { thumb, tiles: Arc::default() }
+    /// Nobody is shown in a program of that size.
+    pub fn new(canvas: Size) -> Self {
+        Self { canvas, tiles: Arc::default() }
     }
 
     /// From now on these are shown, in tiles of that size.
@@ -26,10 +25,13 @@ impl Wanted {
         *self.lock() = visible.map(|(site, size)| (site.clone(), size)).collect();
     }
 
-    /// The encoding that a site's tile is to be fed from: the small one unless the tile is larger. `None`: it is not shown.
+    /// The encoding that a site's tile is to be fed from. `None`: it is not shown.
     pub fn encoding(&self, site: &SiteCode) -> Option<Encoding> {
         let tile = *self.lock().get(site)?;
-        Some(if tile.width > self.thumb.width { Encoding::Main } else { Encoding::Thumb })
+        Some(match Source::of(tile, self.canvas) {
+            Source::Main => Encoding::Main,
+            Source::Thumb => Encoding::Thumb,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SiteCode, Size>> {

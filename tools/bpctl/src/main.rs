@@ -108,15 +108,64 @@ enum Session {
     Layout {
         /// The session's id.
         id: String,
-        /// `grid`, `single`, `lecture-5`, `lecture-7`, `hearing` or `pip`.
+        /// `grid`, `single`, `lecture-5`, `hearing` … (a name that does not exist is answered with all that do).
         layout: String,
     },
-    /// Give a site the first place of the layout, or give it back to the first site.
+    /// Give a site the first place of the layout, whoever speaks.
     Pin {
         /// The session's id.
         id: String,
         /// The site's code; absent: nobody is pinned.
         code: Option<String>,
+    },
+    /// Give a site the first place and keep everything as it is until that is taken back.
+    Spotlight {
+        /// The session's id.
+        id: String,
+        /// The site's code; absent: nobody.
+        code: Option<String>,
+    },
+    /// Let voices choose who is seen, or not.
+    Follow {
+        /// The session's id.
+        id: String,
+        /// Voices choose or do not.
+        state: Switch,
+    },
+    /// Never show a site, or show it again.
+    Hide {
+        /// The session's id.
+        id: String,
+        /// The site's code.
+        code: String,
+        /// Hidden or not.
+        state: Switch,
+    },
+    /// Say what a site is in the session.
+    Role {
+        /// The session's id.
+        id: String,
+        /// The site's code.
+        code: String,
+        /// `ordinary`, `chair`, `interpreter` or `document`.
+        role: String,
+    },
+    /// Make a site's sound louder or softer.
+    #[command(allow_negative_numbers = true)]
+    Gain {
+        /// The session's id.
+        id: String,
+        /// The site's code.
+        code: String,
+        /// dB, −60 to 12.
+        db: f32,
+    },
+    /// Let only these sites be heard; without any, everybody.
+    Floor {
+        /// The session's id.
+        id: String,
+        /// The sites' codes.
+        codes: Vec<String>,
     },
     /// Mute or open a site's microphone.
     Mute {
@@ -144,10 +193,16 @@ enum Record {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Switch {
-    /// Muted.
+    /// It is so.
     On,
-    /// Open.
+    /// It is not.
     Off,
+}
+
+impl Switch {
+    const fn is_on(self) -> bool {
+        matches!(self, Self::On)
+    }
 }
 
 fn main() -> ExitCode {
@@ -234,21 +289,25 @@ fn session(api: &Api, command: &Session, lang: Lang) -> anyhow::Result<(Value, S
             let table = show::session(&session, lang);
             (session, table)
         }
-        Session::Layout { id, layout } => {
-            let session = api.post(&format!("/api/sessions/{id}/layout"), &json!({ "layout": layout }))?;
-            let table = show::session(&session, lang);
-            (session, table)
+        Session::Layout { id, layout } => order(api, id, "layout", &json!({ "layout": layout }), lang)?,
+        Session::Pin { id, code } => order(api, id, "layout", &json!({ "front": code }), lang)?,
+        Session::Spotlight { id, code } => order(api, id, "layout", &json!({ "spotlight": code }), lang)?,
+        Session::Follow { id, state } => order(api, id, "layout", &json!({ "follow": state.is_on() }), lang)?,
+        Session::Hide { id, code, state } => {
+            order(api, id, "site", &json!({ "site": code, "hidden": state.is_on() }), lang)?
         }
-        Session::Pin { id, code } => {
-            let session = api.post(&format!("/api/sessions/{id}/layout"), &json!({ "front": code }))?;
-            let table = show::session(&session, lang);
-            (session, table)
-        }
+        Session::Role { id, code, role } => order(api, id, "site", &json!({ "site": code, "role": role }), lang)?,
+        Session::Gain { id, code, db } => order(api, id, "site", &json!({ "site": code, "gain_db": db }), lang)?,
+        Session::Floor { id, codes } => order(api, id, "floor", &json!({ "sites": codes }), lang)?,
         Session::Mute { id, code, state } => {
-            let body = json!({ "site": code, "on": matches!(state, Switch::On) });
-            let session = api.post(&format!("/api/sessions/{id}/mute"), &body)?;
-            let table = show::session(&session, lang);
-            (session, table)
+            order(api, id, "mute", &json!({ "site": code, "on": state.is_on() }), lang)?
         }
     })
+}
+
+/// An order about a running session; how the session is then.
+fn order(api: &Api, id: &str, what: &str, body: &Value, lang: Lang) -> anyhow::Result<(Value, String)> {
+    let session = api.post(&format!("/api/sessions/{id}/{what}"), body)?;
+    let table = show::session(&session, lang);
+    Ok((session, table))
 }

@@ -9,6 +9,7 @@ mod worker;
 
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -17,13 +18,24 @@ use bridgepoint_wire::media::AccessUnit;
 use clap::Parser;
 use serde::Serialize;
 
-use self::clip::Clip;
+use self::clip::{Clip, Voice};
 use self::measure::{Area, Flash, Received, Window};
+use self::rival::Decodes;
 
 /// Until the encoders' rate control and the sites' links have settled.
 const WARM_UP: Duration = Duration::from_secs(5);
-const WINDOW: Duration = Duration::from_secs(5);
 const WINDOWS: u32 = 3;
+/// With more sites the alternative is full on two cores, and its figures say nothing but that.
+const MAINS_UP_TO: usize = 16;
+const THUMBS_UP_TO: usize = 64;
+/// With fewer, tiles are so large that small pictures are no gain.
+const THUMBS_FROM: usize = 16;
+/// The most sites that one conference was built for, and some.
+const MOST_SITES: usize = 200;
+/// So many different clips are made; sites beyond share them.
+const CLIPS: usize = 16;
+/// In a conference of more sites than four, so many talk.
+const TALK: usize = 3;
 
 /// Measures the conference worker and a plain GStreamer MCU on the same job, one after the other.
 #[derive(Parser)]
@@ -46,13 +58,43 @@ struct Options {
     /// Leave the alternative out.
     #[arg(long)]
     alone: bool,
+    /// Length of each of the three windows, seconds.
+    #[arg(long, default_value_t = 20)]
+    window: u64,
+}
+
+impl Options {
+    fn window(&self) -> Duration {
+        Duration::from_secs(self.window)
+    }
+
+    /// Sites beyond sixteen are heard and recorded, but not seen.
+    fn visible(&self) -> usize {
+        self.sites.min(16)
+    }
+
+    fn layout(&self) -> &'static str {
+        if self.sites > 16 { "grid-16" } else { "grid" }
+    }
+
+    fn tile(&self) -> (u16, u16) {
+        let tile = server_core::tile_size(self.visible(), server_core::layout::CANVAS);
+        (tile.width as u16, tile.height as u16)
+    }
+
+    fn voice(&self, n: usize) -> Voice {
+        if self.sites <= 4 || n < TALK { Voice::Talks } else { Voice::Listens }
+    }
 }
 
 #[derive(Serialize)]
 struct Outcome {
     sites: usize,
     ours: Figures,
+    /// The alternative decodes every site's main picture.
     gstreamer: Option<Figures>,
+    /// The alternative decodes the small pictures of the visible.
+    gstreamer_thumbs: Option<Figures>,
 }
 
 #[derive(Serialize)]
@@ -67,20 +109,31 @@ struct Figures {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    ensure!((1..=server_core::MOST_TILES).contains(&options.sites), "1 to {} sites", server_core::MOST_TILES);
-    let tile = server_core::tile_size(options.sites, server_core::layout::CANVAS);
-    let clips = clips(&options, (tile.width as u16, tile.height as u16))?;
-    let length = WARM_UP + WINDOW * WINDOWS;
+    ensure!((1..=MOST_SITES).contains(&options.sites), "--sites: 1 to {MOST_SITES}");
+    let clips = clips(&options)?;
+    let length = WARM_UP + options.window() * WINDOWS;
     let ours = ours(&options, &clips, length)?;
     eprintln!("bench mix: ours {}", serde_json::to_string(&ours)?);
-    let gstreamer = if options.alone { None } else { Some(gstreamer(&options, length)?) };
-    println!("{}", serde_json::to_string_pretty(&Outcome { sites: options.sites, ours, gstreamer })?);
+    let rival = |decodes, up_to| -> anyhow::Result<Option<Figures>> {
+        let runs = !options.alone && options.sites <= up_to;
+        runs.then(|| gstreamer(&options, decodes, length)).transpose()
+    };
+    let gstreamer = rival(Decodes::Mains, MAINS_UP_TO)?;
+    let gstreamer_thumbs = if options.sites >= THUMBS_FROM { rival(Decodes::Thumbs, THUMBS_UP_TO)? } else { None };
+    let outcome = Outcome { sites: options.sites, ours, gstreamer, gstreamer_thumbs };
+    println!("{}", serde_json::to_string_pretty(&outcome)?);
     Ok(())
 }
 
-fn clips(options: &Options, thumb: (u16, u16)) -> anyhow::Result<Vec<Clip>> {
+fn clips(options: &Options) -> anyhow::Result<Vec<Arc<Clip>>> {
+    let thumb = options.tile();
     let Some(media) = &options.media else {
-        return (0..options.sites).map(|n| Clip::made(&options.clips, n, thumb)).collect();
+        let made = |n| Clip::made(&options.clips, n, options.voice(n), thumb).map(Arc::new);
+        let mut clips: Vec<Arc<Clip>> = (0..options.sites.min(CLIPS)).map(made).collect::<Result<_, _>>()?;
+        // Of those that listen.
+        let listening = clips.get(TALK..).unwrap_or_default().to_vec();
+        clips.extend(listening.iter().cycle().take(options.sites - clips.len()).cloned());
+        return Ok(clips);
     };
     let mut files: Vec<PathBuf> = std::fs::read_dir(media)
         .with_context(|| format!("--media {}", media.display()))?
@@ -90,12 +143,14 @@ fn clips(options: &Options, thumb: (u16, u16)) -> anyhow::Result<Vec<Clip>> {
     files.sort();
     ensure!(!files.is_empty(), "--media {}: there is no *.mp4 in it", media.display());
     std::fs::create_dir_all(&options.clips)?;
-    (0..options.sites).map(|n| Clip::from_file(&options.clips, &files[n % files.len()], thumb)).collect()
+    let read = |file: &PathBuf| Clip::from_file(&options.clips, file, thumb).map(Arc::new);
+    let clips: Vec<Arc<Clip>> = files.iter().take(options.sites).map(read).collect::<Result<_, _>>()?;
+    Ok(clips.iter().cycle().take(options.sites).cloned().collect())
 }
 
 /// The flashing area of site 0's picture, where the grid shows it. Only clips that are made here flash.
 fn flashing(options: &Options) -> Option<Area> {
-    let tile = *server_core::grid(options.sites, server_core::layout::CANVAS).first()?;
+    let tile = *server_core::grid(options.visible(), server_core::layout::CANVAS).first()?;
     let shown = server_core::layout::fit(server_core::layout::CANVAS, tile.rect);
     options.media.is_none().then(|| flashing_within(shown))
 }
@@ -111,15 +166,20 @@ fn flashing_within(shown: server_core::Rect) -> Area {
     }
 }
 
-fn ours(options: &Options, clips: &[Clip], length: Duration) -> anyhow::Result<Figures> {
+fn ours(options: &Options, clips: &[Arc<Clip>], length: Duration) -> anyhow::Result<Figures> {
     let archive = fresh(&options.out.join("archive"))?;
-    let tile = server_core::tile_size(options.sites, server_core::layout::CANVAS);
-    let running = conference::start(&options.server, &archive, options.sites, (tile.width as u16, tile.height as u16))?;
+    let running = conference::start(&options.server, &archive, options.sites, options.layout(), options.tile())?;
     let pid = running.worker.pid();
     eprintln!("bench mix: conference worker {pid}, {} sites, {} s", options.sites, length.as_secs());
+    let summary = |verify: Option<&str>| {
+        let pids = serde_json::json!({ "conference": verify.is_none().then_some(pid) });
+        let text = serde_json::json!({ "session": "bench-mix", "archive": archive, "pids": pids, "verify": verify });
+        std::fs::write(options.out.join("summary.json"), text.to_string())
+    };
+    summary(None)?;
     let (flashes, cpu) = std::thread::scope(|scope| {
         let sending = scope.spawn(|| running.send(clips, length));
-        let cpu = watch(pid);
+        let cpu = watch(pid, options.window());
         (sending.join(), cpu)
     });
     let flashes = flashes.ok().context("the sending thread failed")?;
@@ -127,25 +187,27 @@ fn ours(options: &Options, clips: &[Clip], length: Duration) -> anyhow::Result<F
     let received = std::mem::take(&mut *running.received.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     running.worker.close()?;
     let report = bridgepoint_record::verify(&archive, None)?;
+    summary(Some(if report.findings.is_empty() { "self-consistent, not anchored" } else { "damaged" }))?;
     ensure!(report.findings.is_empty(), "the record does not verify: {:?}", report.findings);
     figures(options, &received, &flashes, &cpu, memory_mib)
 }
 
-fn gstreamer(options: &Options, length: Duration) -> anyhow::Result<Figures> {
+fn gstreamer(options: &Options, decodes: Decodes, length: Duration) -> anyhow::Result<Figures> {
     let out = fresh(&options.out.join("gstreamer"))?;
     let sources: Vec<PathBuf> = (0..options.sites).map(|n| looped(options, n, length)).collect::<Result<_, _>>()?;
     let ports: Vec<rival::Ports> = (0..options.sites).map(|_| rival::Ports::free()).collect::<Result<_, _>>()?;
     let tiles: Vec<Area> =
-        server_core::grid(options.sites, server_core::layout::CANVAS).iter().map(|tile| area(tile.rect)).collect();
+        server_core::grid(options.visible(), server_core::layout::CANVAS).iter().map(|tile| area(tile.rect)).collect();
     let (watching, reference) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
-    let mut mcu = rival::mcu(&ports, &tiles, watching.local_addr()?.port(), &out)?;
+    let mut mcu = rival::mcu(&ports, &tiles, decodes, watching.local_addr()?.port(), &out)?;
     let pid = mcu.id();
     eprintln!("bench mix: plain GStreamer pipeline {pid}, {} sites, {} s", options.sites, length.as_secs());
     std::thread::sleep(Duration::from_secs(1));
-    let mut sites = rival::sites(&ports, &sources, reference.local_addr()?.port())?;
+    let thumbs = if decodes == Decodes::Thumbs { options.visible() } else { 0 };
+    let mut sites = rival::sites(&ports, &sources, thumbs, reference.local_addr()?.port())?;
     let until = Instant::now() + length;
     let (program, sent) = (listen(watching, until), listen(reference, until));
-    let cpu = watch(pid);
+    let cpu = watch(pid, options.window());
     let memory_mib = measure::memory_mib(pid).unwrap_or_default();
     let program = program.join().ok().context("the receiving thread failed")??;
     let sent = sent.join().ok().context("the receiving thread failed")??;
@@ -159,12 +221,12 @@ fn gstreamer(options: &Options, length: Duration) -> anyhow::Result<Figures> {
 }
 
 /// CPU of a process tree and the windows' beginnings.
-fn watch(pid: u32) -> Vec<(Instant, f64)> {
+fn watch(pid: u32, window: Duration) -> Vec<(Instant, f64)> {
     std::thread::sleep(WARM_UP);
     (0..WINDOWS)
         .map(|_| {
             let (begin, before) = (Instant::now(), measure::cpu_of_tree(pid));
-            std::thread::sleep(WINDOW);
+            std::thread::sleep(window);
             let used = measure::cpu_of_tree(pid).saturating_sub(before);
             (begin, used.as_secs_f64() / begin.elapsed().as_secs_f64())
         })
@@ -178,8 +240,10 @@ fn figures(
     cpu: &[(Instant, f64)],
     memory_mib: f64,
 ) -> anyhow::Result<Figures> {
-    let windows: Vec<Window> =
-        cpu.iter().map(|(begin, cpu)| Window { cpu: *cpu, fps: measure::fps(received, *begin, WINDOW) }).collect();
+    let windows: Vec<Window> = cpu
+        .iter()
+        .map(|(begin, cpu)| Window { cpu: *cpu, fps: measure::fps(received, *begin, options.window()) })
+        .collect();
     let delays = match flashing(options) {
         Some(area) => measure::delays(&measure::flashes(received, area)?, flashes),
         None => Vec::new(),
@@ -229,15 +293,10 @@ fn arrived(packet: &[u8]) -> Option<Arrived<'_>> {
 
 /// The clip again and again, as one file: stock elements cannot loop without a jump in timing.
 fn looped(options: &Options, n: usize, length: Duration) -> anyhow::Result<PathBuf> {
-    let source = match &options.media {
-        None => options.clips.join(format!("flash-{n}.mkv")),
-        Some(_) => anyhow::bail!("--media is for `--alone`: the alternative needs clips of its own"),
-    };
-    let target = options.clips.join(format!("flash-{n}.{}s.mkv", length.as_secs() + 5));
-    if !target.exists() {
-        clip::repeat(&source, &target, length + Duration::from_secs(5))?;
-    }
-    Ok(target)
+    anyhow::ensure!(options.media.is_none(), "--media is for `--alone`: the alternative needs clips of its own");
+    // As for our own side: sites beyond the clips share those of the listeners.
+    let n = if n < CLIPS { n } else { TALK + (n - TALK) % (CLIPS - TALK) };
+    clip::repeat(&options.clips, n, options.voice(n), options.tile(), length + Duration::from_secs(5))
 }
 
 fn area(rect: server_core::Rect) -> Area {

@@ -16,10 +16,21 @@ const CIPHERS: &str = "srtp-cipher=(string)aes-128-icm, srtp-auth=(string)hmac-s
 /// A tile of the grid.
 pub type Tile = Area;
 
+/// What the alternative decodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decodes {
+    /// Every site's main picture, as one builds it first.
+    Mains,
+    /// The small pictures of the visible sites, as one builds it when that is full: sites send both encodings.
+    Thumbs,
+}
+
 /// UDP ports of one site of the alternative.
 pub struct Ports {
     /// Picture, to the centre.
     pub video: u16,
+    /// Small picture, to the centre.
+    pub thumb: u16,
     /// Sound, to the centre.
     pub audio: u16,
     /// The program's picture, to the site (nobody listens: the cost of sending is what counts).
@@ -31,10 +42,10 @@ pub struct Ports {
 impl Ports {
     /// Free ports, as far as the system tells.
     pub fn free() -> anyhow::Result<Self> {
-        // All are bound at once before any is let go: four different ones.
-        let sockets: Vec<UdpSocket> = (0..4).map(|_| UdpSocket::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+        // All are bound at once before any is let go: five different ones.
+        let sockets: Vec<UdpSocket> = (0..5).map(|_| UdpSocket::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
         let port = |n: usize| sockets[n].local_addr().map(|address| address.port());
-        Ok(Self { video: port(0)?, audio: port(1)?, program: port(2)?, sound: port(3)? })
+        Ok(Self { video: port(0)?, audio: port(1)?, program: port(2)?, sound: port(3)?, thumb: port(4)? })
     }
 }
 
@@ -58,8 +69,8 @@ fn encrypt(port: u16) -> String {
 }
 
 /// The MCU: receives, decodes, mixes, encodes once, sends to each, records each site and the program. The program's
-/// picture goes to `watch` as plain RTP as well.
-pub fn mcu(ports: &[Ports], tiles: &[Tile], watch: u16, out: &Path) -> anyhow::Result<Child> {
+/// picture goes to `watch` as plain RTP as well. Sites beyond the tiles are not seen.
+pub fn mcu(ports: &[Ports], tiles: &[Tile], decodes: Decodes, watch: u16, out: &Path) -> anyhow::Result<Child> {
     let out = out.to_str().context("paths are UTF-8")?;
     let mut line = String::from("compositor name=comp background=black start-time-selection=first ");
     for (n, Tile { x, y, width, height }) in tiles.iter().enumerate() {
@@ -77,11 +88,22 @@ pub fn mcu(ports: &[Ports], tiles: &[Tile], watch: u16, out: &Path) -> anyhow::R
     for (n, port) in ports.iter().enumerate() {
         let ssrcs = ssrcs(n);
         let video = srtp_caps("video", 90_000, "H264", 96, ssrcs.0);
+        let thumb = srtp_caps("video", 90_000, "H264", 96, ssrcs.0 + 5_000);
+        let decode = "queue ! avdec_h264 max-threads=1";
+        let shown = match decodes {
+            _ if n >= tiles.len() => String::new(),
+            Decodes::Mains => format!("v{n}. ! {decode} ! comp.sink_{n}"),
+            Decodes::Thumbs => format!(
+                "udpsrc port={} caps=\"{thumb}\" ! srtpdec ! rtpjitterbuffer latency=60 ! rtph264depay ! h264parse ! \
+                 {decode} ! comp.sink_{n}",
+                port.thumb
+            ),
+        };
         let audio = srtp_caps("audio", 48_000, "OPUS", 97, ssrcs.1);
         write!(
             line,
             "udpsrc port={} caps=\"{video}\" ! srtpdec ! rtpjitterbuffer latency=60 ! rtph264depay ! h264parse ! \
-             tee name=v{n} v{n}. ! queue ! avdec_h264 max-threads=1 ! comp.sink_{n} v{n}. ! queue ! m{n}. \
+             tee name=v{n} {shown} v{n}. ! queue ! m{n}. \
              udpsrc port={} caps=\"{audio}\" ! srtpdec ! rtpjitterbuffer latency=60 ! rtpopusdepay ! tee name=a{n} \
              a{n}. ! queue ! opusdec ! audioconvert ! mix. a{n}. ! queue ! opusparse ! m{n}. \
              matroskamux name=m{n} ! filesink location={out}/site-{n}.mkv \
@@ -95,9 +117,10 @@ pub fn mcu(ports: &[Ports], tiles: &[Tile], watch: u16, out: &Path) -> anyhow::R
     launch(&line)
 }
 
-/// The sites: send `source` (H.264 + PCM, long enough for the run) paced, as SRTP; the first site's picture goes to
-/// `reference` as plain RTP as well, so that it is known when each frame was sent.
-pub fn sites(ports: &[Ports], sources: &[std::path::PathBuf], reference: u16) -> anyhow::Result<Child> {
+/// The sites: send `source` (main picture, small picture, Opus; long enough for the run) paced, as SRTP; the first site's
+/// picture goes to `reference` as plain RTP as well, so that it is known when each frame was sent. The first `thumbs`
+/// sites send their small picture too.
+pub fn sites(ports: &[Ports], sources: &[std::path::PathBuf], thumbs: usize, reference: u16) -> anyhow::Result<Child> {
     let mut line = String::new();
     for (n, (port, source)) in ports.iter().zip(sources).enumerate() {
         let source = source.to_str().context("paths are UTF-8")?;
@@ -105,12 +128,20 @@ pub fn sites(ports: &[Ports], sources: &[std::path::PathBuf], reference: u16) ->
             0 => format!("v0. ! queue ! rtph264pay ! udpsink host=127.0.0.1 port={reference} sync=true "),
             _ => String::new(),
         };
+        let small = if n < thumbs {
+            format!(
+                "d{n}.video_1 ! queue ! h264parse config-interval=-1 ! rtph264pay pt=96 ssrc={} ! {} ",
+                ssrcs(n).0 + 5_000,
+                encrypt(port.thumb).replace("sync=false", "sync=true")
+            )
+        } else {
+            String::new()
+        };
         write!(
             line,
-            "filesrc location={source} ! matroskademux name=d{n} d{n}. ! queue ! h264parse config-interval=-1 ! \
-             tee name=v{n} v{n}. ! queue ! rtph264pay pt=96 ssrc={} ! {} {copy}\
-             d{n}. ! queue ! audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=1 ! \
-             opusenc bitrate=48000 ! rtpopuspay pt=97 ssrc={} ! {} ",
+            "filesrc location={source} ! matroskademux name=d{n} d{n}.video_0 ! queue ! h264parse config-interval=-1 ! \
+             tee name=v{n} v{n}. ! queue ! rtph264pay pt=96 ssrc={} ! {} {copy}{small}\
+             d{n}.audio_0 ! queue ! opusparse ! rtpopuspay pt=97 ssrc={} ! {} ",
             ssrcs(n).0,
             encrypt(port.video).replace("sync=false", "sync=true"),
             ssrcs(n).1,

@@ -2,6 +2,7 @@
 
 mod latency;
 mod mix;
+mod plot;
 mod start;
 
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ enum What {
 /// One line of the table.
 #[derive(Debug, Clone, Serialize)]
 struct Line {
-    name: &'static str,
+    name: String,
     value: f64,
     unit: &'static str,
     /// The value must be below; nothing is asked when absent.
@@ -66,7 +67,7 @@ pub fn bench(args: &Args) -> Result<ExitCode> {
     for line in &lines {
         let Line { name, value, unit, target } = line;
         let target = target.map_or_else(|| "-".to_owned(), |target| target.to_string());
-        println!("{name:<32} {value:>9.3} {unit:<8} {target:>6} {}", if line.reached() { "PASS" } else { "FAIL" });
+        println!("{name:<36} {value:>9.3} {unit:<8} {target:>6} {}", if line.reached() { "PASS" } else { "FAIL" });
     }
     if let Some(file) = &args.json {
         std::fs::write(file, serde_json::to_vec_pretty(&lines)?).with_context(|| file.display().to_string())?;

@@ -44,10 +44,15 @@ pub fn measure() -> Result<Vec<Line>> {
     }
     note(format_args!("{} flashes, {} beeps", glass.len(), ear.len()));
     Ok(vec![
-        Line { name: "camera to screen, median", value: percentile(&glass, 0.5), unit: "ms", target: Some(400.0) },
-        Line { name: "camera to screen, 95 %", value: percentile(&glass, 0.95), unit: "ms", target: None },
-        Line { name: "mouth to ear, median", value: percentile(&ear, 0.5), unit: "ms", target: Some(400.0) },
-        Line { name: "mouth to ear, 95 %", value: percentile(&ear, 0.95), unit: "ms", target: None },
+        Line {
+            name: "camera to screen, median".into(),
+            value: percentile(&glass, 0.5),
+            unit: "ms",
+            target: Some(400.0),
+        },
+        Line { name: "camera to screen, 95 %".into(), value: percentile(&glass, 0.95), unit: "ms", target: None },
+        Line { name: "mouth to ear, median".into(), value: percentile(&ear, 0.5), unit: "ms", target: Some(400.0) },
+        Line { name: "mouth to ear, 95 %".into(), value: percentile(&ear, 0.95), unit: "ms", target: None },
     ])
 }
 

@@ -44,7 +44,12 @@ pub fn measure() -> Result<Vec<Line>> {
     }
     stack.end();
     Ok(vec![
-        Line { name: "press to every box, median", value: percentile(&all, 0.5), unit: "ms", target: Some(1_500.0) },
-        Line { name: "press to every box, worst", value: percentile(&all, 1.0), unit: "ms", target: None },
+        Line {
+            name: "press to every box, median".into(),
+            value: percentile(&all, 0.5),
+            unit: "ms",
+            target: Some(1_500.0),
+        },
+        Line { name: "press to every box, worst".into(), value: percentile(&all, 1.0), unit: "ms", target: None },
     ])
 }
