@@ -35,7 +35,7 @@ const MEDIA_QUEUE: usize = 1_024;
 const BATCHES: usize = 8;
 /// Two turns begin at least so far apart: what arrives meanwhile is one turn's work. With many sites there are ten times
 /// fewer turns for it.
-const APART: Duration = Duration::from_millis(1);
+const APART: Duration = Duration::from_millis(2);
 
 /// What comes from the link, on its own thread: the receiver must not block.
 #[derive(Debug)]

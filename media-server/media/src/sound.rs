@@ -33,14 +33,16 @@ impl OpusEnc {
     /// # Errors
     /// [`MediaError::Opus`].
     pub fn new(purpose: Use) -> Result<Self, MediaError> {
-        let (application, kbps) = match purpose {
-            Use::Program => (opus::Application::Audio, 64),
-            Use::MixMinus => (opus::Application::Voip, 48),
+        // A site's own mix is speech, of which the speech mode with its in-band FEC is the costly part: at complexity 3 it
+        // costs a third less than at 5, and 48 kbit/s leave room enough.
+        let (application, kbps, complexity) = match purpose {
+            Use::Program => (opus::Application::Audio, 64, 5),
+            Use::MixMinus => (opus::Application::Voip, 48, 3),
         };
         let mut encoder =
             opus::Encoder::new(48_000, opus::Channels::Mono, application).map_err(|error| refused(&error))?;
         encoder.set_bitrate(opus::Bitrate::Bits(kbps * 1_000)).map_err(|error| refused(&error))?;
-        encoder.set_complexity(5).map_err(|error| refused(&error))?;
+        encoder.set_complexity(complexity).map_err(|error| refused(&error))?;
         encoder.set_inband_fec(true).map_err(|error| refused(&error))?;
         encoder.set_packet_loss_perc(5).map_err(|error| refused(&error))?;
         let lookahead = encoder.get_lookahead().map_err(|error| refused(&error))?.unsigned_abs().into();
