@@ -156,7 +156,10 @@ impl Mixing {
                 self.mixer.set_sites(self.clock.now(), &sites);
                 self.show();
             }
-            Input::Stage(stage, layout) => self.mixer.set_stage(self.clock.now(), stage, layout),
+            Input::Stage(stage, layout) => {
+                self.mixer.set_stage(self.clock.now(), stage, layout);
+                self.show();
+            }
             Input::Report(answer) => {
                 let _ = answer.send(self.take_report());
             }
