@@ -80,7 +80,8 @@ fn replayed_expired_altered_and_foreign_commands_do_nothing_and_are_reported() {
     centre.event_until("a replay", |event| *event == refused(Some(50), CommandRefusal::Replayed));
     assert_eq!(centre.reply(50).outcome, Outcome::Refused(CommandRefusal::Replayed));
 
-    let late = order(51, now_ms() - 1, join("s1", SITE));
+    // By more than the message's own way: the box's idea of the centre's time is behind by that much.
+    let late = order(51, now_ms() - 5_000, join("s1", SITE));
     let jws = centre.sign(&topic, &late);
     centre.post(&topic, &late, Some(&jws), false);
     centre.event_until("an expired one", |event| *event == refused(Some(51), CommandRefusal::Expired));

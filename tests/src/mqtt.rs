@@ -61,8 +61,8 @@ impl Outsider {
     }
 }
 
-/// Runs `mosquitto_pub` and returns what it says of its packets, the PUBACK among them. Once in thousands of times its
-/// version 2.0.11 does not end after its DISCONNECT (mosquitto#2739): it is not waited for then.
+/// Runs `mosquitto_pub` and returns what it says of its packets, the PUBACK among them. It may hang after its DISCONNECT
+/// (mosquitto#2739): it is not waited for then.
 fn published(client: &Command) -> Result<String> {
     let mut command = Command::new("timeout");
     command.args(["10", "stdbuf", "-oL"]).arg(client.get_program()).args(client.get_args()).args(["-d", "-q", "1"]);

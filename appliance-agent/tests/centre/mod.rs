@@ -194,7 +194,10 @@ impl Centre {
     /// Every event that comes until one fits, in the order of their numbers, signature checked; all are acknowledged.
     pub fn event_until(&mut self, what: &str, mut fits: impl FnMut(&Event) -> bool) -> Vec<(u64, Event)> {
         let mut events = Vec::new();
+        let begin = Instant::now();
         loop {
+            // What is not acknowledged comes again and again: that is no progress.
+            assert!(begin.elapsed() < PATIENCE, "waited for {what} in vain; came: {events:?}");
             let (seq, event) = self.event(what);
             let found = fits(&event);
             events.push((seq, event));
@@ -238,8 +241,7 @@ impl Centre {
 
     /// Publishes as the server; returns when the broker has it.
     pub fn post(&self, topic: &Topic, payload: &[u8], jws: Option<&str>, retain: bool) {
-        // Once in thousands of times mosquitto_pub 2.0.11 does not end after its DISCONNECT (mosquitto#2739): what
-        // counts is the PUBACK.
+        // mosquitto_pub may hang after its DISCONNECT (mosquitto#2739): what counts is the PUBACK.
         let mut publish = Command::new("timeout");
         publish.args(["10", "stdbuf", "-oL"]);
         let client = self.tool("mosquitto_pub");
