@@ -61,8 +61,7 @@ fn orders_take_effect_at_once_and_are_written_down() {
     for (n, expected) in [[true, false, false], [true; 3], [true, false, true], [true; 3]].iter().enumerate() {
         for (site, expected) in expected.iter().enumerate() {
             let found = count(site, at[n], at[n + 1]);
-            assert_eq!(found >= 2, *expected, "site {site} is heard {found} times after order {n}: {:?}", heard[site]);
-            assert!(*expected || found == 0, "site {site} is heard {found} times after order {n}");
+            assert_eq!(found > 0, *expected, "site {site} is heard {found} times after order {n}: {:?}", heard[site]);
         }
     }
     // Hidden: two tiles side by side instead of four, and the third site is heard on.
@@ -73,5 +72,5 @@ fn orders_take_effect_at_once_and_are_written_down() {
         let seen = colour(&program, Part::PLAIN.within(tile), at[4] + EFFECT_S).unwrap();
         assert!(seen.iter().zip(wanted).all(|(seen, wanted)| seen.abs_diff(wanted) <= 25), "{seen:?}, not {wanted:?}");
     }
-    assert!(count(2, at[4], at[4] + 3.0) >= 2);
+    assert!(count(2, at[4], at[4] + 3.0) > 0);
 }
