@@ -1,6 +1,7 @@
 //! The program's sound and what each site hears: 20 ms at a time, at 48 kHz, mono.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bridgepoint_wire::SiteCode;
@@ -19,8 +20,10 @@ pub const BLOCK: usize = 960;
 /// One block of the program's sound.
 pub type Block = [i16; BLOCK];
 
+/// The range of a site's gain, dB.
+pub const GAINS: RangeInclusive<f32> = -60.0..=12.0;
 /// How many are heard at once unless it is said otherwise.
-const MOST_HEARD: usize = 4;
+pub(crate) const MOST_HEARD: usize = 4;
 /// A site is audible above this level (RMS of a block), dBFS.
 const AUDIBLE: f32 = -50.0;
 /// Blocks for which it keeps its own mix after it was last audible: 3 s, so that no echo of a late room is sent back.
@@ -166,7 +169,7 @@ impl AudioMixer {
         }
     }
 
-    /// The site is louder or quieter from the next block on: −60 to +12 dB, what is beyond is taken for that; NaN changes
+    /// The site is louder or quieter from the next block on, within [`GAINS`]; what is beyond is taken for its end; NaN changes
     /// nothing. Without this: 0 dB.
     pub fn handle_gain(&mut self, code: &SiteCode, db: f32) {
         if let Some(channel) = self.channels.get_mut(code) {

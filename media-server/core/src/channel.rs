@@ -2,7 +2,7 @@
 
 use bridgepoint_wire::media::OpusPacket;
 
-use crate::audio::{BLOCK, Outlet, SoundDecoder, VoiceStats};
+use crate::audio::{BLOCK, GAINS, Outlet, SoundDecoder, VoiceStats};
 use crate::fader::Fader;
 use crate::level;
 use crate::resample::Kernel;
@@ -10,8 +10,6 @@ use crate::speakers::Ear;
 use crate::time::Micros;
 use crate::voice::Voice;
 
-/// The range of a site's gain, dB.
-const GAINS: (f32, f32) = (-60.0, 12.0);
 /// A site comes in, changes its gain and is muted within 5 ms, …
 const QUICK: u32 = 240;
 /// … and goes out within 20 ms when another has its place: the two overlap.
@@ -74,7 +72,7 @@ impl Channel {
 
     pub(crate) fn set_gain(&mut self, db: f32) {
         if !db.is_nan() {
-            self.gain_db = db.clamp(GAINS.0, GAINS.1);
+            self.gain_db = db.clamp(*GAINS.start(), *GAINS.end());
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is heard when there is nothing to hear: a breath of noise, so that nobody takes the line for dead.
 
 use crate::audio::BLOCK;
+use crate::level;
 
 /// Loudness of the noise: −72 dBFS, RMS. A sum below it is taken for silence.
 const LEVEL: f32 = 2.5e-4;
@@ -57,8 +58,7 @@ pub(crate) struct Comfort {
 impl Comfort {
     /// Adds `noise` to a `sum` that is silent; otherwise takes it away.
     pub(crate) fn add(&mut self, noise: &mut Noise, sum: &mut [f32; BLOCK]) {
-        let power = sum.iter().map(|sample| sample * sample).sum::<f32>() / BLOCK as f32;
-        let wanted = if power < LEVEL * LEVEL { 1.0 } else { 0.0 };
+        let wanted = if level::power(sum.iter()) < LEVEL * LEVEL { 1.0 } else { 0.0 };
         let begin = self.share;
         self.share += (wanted - begin).clamp(-STEP, STEP);
         if begin == 0.0 && self.share == 0.0 {

@@ -1,8 +1,7 @@
 //! The whole mix behind one door: playout, picture and sound of all sites, and the program's ticks.
 
-use std::sync::Arc;
-
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::local::{SiteStage, Stage};
@@ -11,7 +10,7 @@ use bridgepoint_wire::text::Lang;
 
 use crate::Site;
 use crate::arrangement::Layout;
-use crate::audio::{AudioMixer, BLOCK, Mix, SoundDecoder, VoiceStats};
+use crate::audio::{AudioMixer, BLOCK, MOST_HEARD, Mix, SoundDecoder, VoiceStats};
 use crate::composer::{Composer, Presence};
 use crate::director::{Decision, Director, DirectorInput};
 use crate::layout::Size;
@@ -21,10 +20,9 @@ use crate::text::Fonts;
 use crate::tick::Ticker;
 use crate::time::Micros;
 
-/// In a conference of up to so many sites everybody is heard at once; it costs less than a hundredth of a core each.
+/// In a conference of up to so many sites everybody is heard at once; it costs less than a hundredth of a core each. In a
+/// larger one the loudest [`MOST_HEARD`].
 const ALL_HEARD: usize = 9;
-/// In a larger one so many: the loudest.
-const HEARD: usize = 4;
 /// How often voices are compared.
 const VOICES_COMPARED: Micros = Micros::from_millis(100);
 
@@ -122,7 +120,7 @@ impl Mixer {
                 self.sites.push((site.code.clone(), Playout::new()));
             }
         }
-        self.audio.set_most_heard(if sites.len() <= ALL_HEARD { ALL_HEARD } else { HEARD });
+        self.audio.set_most_heard(if sites.len() <= ALL_HEARD { ALL_HEARD } else { MOST_HEARD });
         self.composer.set_sites(sites);
         self.set_stage(now, self.stage.clone(), Arc::clone(&self.layout));
     }

@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::batch::Inbox;
 use crate::seat::Now;
-use crate::site::{BoxEvent, Events, Site, ToLink};
+use crate::site::{BoxEvent, Site, ToLink};
 use crate::{Encoding, Identity, LinkError};
 
 /// What came and what is to go out is looked at so often: a datagram waits at most so long.
@@ -44,7 +44,7 @@ impl Crowd {
     /// [`LinkError::Socket`] when the system has no thread left.
     pub fn start(members: Vec<Member>) -> Result<Self, LinkError> {
         let (queue, incoming) = sync_channel(MEDIA_QUEUE);
-        let site = |Member { local, join, identity, events }| Site::new(local, &join, identity, events as Events);
+        let site = |Member { local, join, identity, events }| Site::new(local, &join, identity, events);
         let sites: Vec<Site> = members.into_iter().map(site).collect();
         std::thread::Builder::new()
             .name("link-crowd".to_owned())

@@ -4,14 +4,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use bridgepoint_wire::id::BadId;
-use bridgepoint_wire::local::SiteRole;
 use bridgepoint_wire::{SessionId, SiteCode};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::App;
 use super::access::Who;
 use super::error::ApiError;
-use crate::hub::{Chosen, Hub, OfSite, Picture};
+use crate::hub::{Hub, OfSite, Picture};
 use crate::views::SessionJson;
 
 /// `GET /api/sessions`
@@ -76,44 +75,15 @@ pub async fn layouts(State(app): State<App>) -> Result<Json<Vec<String>>, ApiErr
     Ok(Json(app.hub.call(names).await?))
 }
 
-/// Body of a change of the program's picture; what is absent stays.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LayOut {
-    layout: Option<String>,
-    #[serde(default, deserialize_with = "site_or_nobody")]
-    front: Chosen,
-    #[serde(default, deserialize_with = "site_or_nobody")]
-    spotlight: Chosen,
-    follow: Option<bool>,
-}
-
-/// A site's code, or `null` for nobody; an absent key keeps who is there.
-fn site_or_nobody<'de, D: Deserializer<'de>>(value: D) -> Result<Chosen, D::Error> {
-    Ok(Option::deserialize(value)?.map_or(Chosen::Nobody, Chosen::Site))
-}
-
 /// `POST /api/sessions/{id}/layout`
 pub async fn lay_out(
     State(app): State<App>,
     Extension(who): Extension<Who>,
     Path(id): Path<String>,
-    Json(body): Json<LayOut>,
+    Json(wanted): Json<Picture>,
 ) -> Result<Json<SessionJson>, ApiError> {
     let id = session(&id)?;
-    let LayOut { layout, front, spotlight, follow } = body;
-    let wanted = Picture { layout, front, spotlight, follow };
     Ok(Json(app.hub.call(move |hub| hub.lay_out(&id, wanted, &who.by())).await??))
-}
-
-/// Body of what is ordered of one site; what is absent stays.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StageSite {
-    site: SiteCode,
-    role: Option<SiteRole>,
-    hidden: Option<bool>,
-    gain_db: Option<f32>,
 }
 
 /// `POST /api/sessions/{id}/site`
@@ -121,12 +91,10 @@ pub async fn stage_site(
     State(app): State<App>,
     Extension(who): Extension<Who>,
     Path(id): Path<String>,
-    Json(body): Json<StageSite>,
+    Json(wanted): Json<OfSite>,
 ) -> Result<Json<SessionJson>, ApiError> {
     let id = session(&id)?;
-    let StageSite { site, role, hidden, gain_db } = body;
-    let wanted = OfSite { role, hidden, gain_db };
-    Ok(Json(app.hub.call(move |hub| hub.stage_site(&id, &site, wanted, &who.by())).await??))
+    Ok(Json(app.hub.call(move |hub| hub.stage_site(&id, wanted, &who.by())).await??))
 }
 
 /// Body of a change of the floor.

@@ -17,7 +17,7 @@ use server_core::session::{By, Origin, Phase, Session};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::conferences::OpenError;
-pub use self::operators::{Answer, Chosen, OfSite, Picture, Refused};
+pub use self::operators::{Answer, OfSite, Picture, Refused};
 use crate::clock::now_ms;
 use crate::codes::Tries;
 use crate::config::Config;

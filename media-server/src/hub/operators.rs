@@ -1,11 +1,12 @@
 //! What operators ask for, through the API.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
 use bridgepoint_wire::local::{FromWorker, SiteRole, SiteStage, Stage, ToWorker};
 use bridgepoint_wire::{SessionId, SiteCode};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
+use server_core::audio::GAINS;
 use server_core::session::{Admission, By, Member, admit};
 use tokio::sync::oneshot;
 
@@ -75,6 +76,13 @@ pub enum Chosen {
     Site(SiteCode),
 }
 
+/// A site's code, or `null` for nobody. A key that is absent is for the default.
+impl<'de> Deserialize<'de> for Chosen {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(value)?.map_or(Self::Nobody, Self::Site))
+    }
+}
+
 impl Chosen {
     fn or(self, now: Option<&SiteCode>) -> Option<SiteCode> {
         match self {
@@ -86,21 +94,27 @@ impl Chosen {
 }
 
 /// What an operator wants of the program; what is absent stays.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Picture {
     /// Layout's name.
     pub layout: Option<String>,
     /// Pinned.
+    #[serde(default)]
     pub front: Chosen,
     /// In the spotlight.
+    #[serde(default)]
     pub spotlight: Chosen,
     /// Voices choose who is seen.
     pub follow: Option<bool>,
 }
 
 /// What an operator wants of one site; what is absent stays.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OfSite {
+    /// Which.
+    pub site: SiteCode,
     /// What it is in the session.
     pub role: Option<SiteRole>,
     /// Never shown.
@@ -108,9 +122,6 @@ pub struct OfSite {
     /// Gain, dB.
     pub gain_db: Option<f32>,
 }
-
-/// What an operator may set a site's gain to, dB.
-const GAINS: RangeInclusive<f32> = -60.0..=12.0;
 
 /// Who takes part in a session.
 struct Members<'a>(&'a BTreeMap<SiteCode, Member>);
@@ -223,23 +234,18 @@ impl Hub {
     }
 
     /// What one site is, whether it is shown, and how loud it is.
-    pub fn stage_site(
-        &mut self,
-        id: &SessionId,
-        site: &SiteCode,
-        wanted: OfSite,
-        by: &By,
-    ) -> Result<SessionJson, Refused> {
-        if wanted.gain_db.is_some_and(|db| !GAINS.contains(&db)) {
+    pub fn stage_site(&mut self, id: &SessionId, wanted: OfSite, by: &By) -> Result<SessionJson, Refused> {
+        let OfSite { site, role, hidden, gain_db } = wanted;
+        if gain_db.is_some_and(|db| !GAINS.contains(&db)) {
             return Err(Refused::BadGain);
         }
         self.stage(id, "site-stage", by, |mut stage, members| {
-            members.all([site])?;
+            members.all([&site])?;
             let of_site = stage.sites.entry(site.clone()).or_default();
             *of_site = SiteStage {
-                role: wanted.role.unwrap_or(of_site.role),
-                hidden: wanted.hidden.unwrap_or(of_site.hidden),
-                gain_db: wanted.gain_db.unwrap_or(of_site.gain_db),
+                role: role.unwrap_or(of_site.role),
+                hidden: hidden.unwrap_or(of_site.hidden),
+                gain_db: gain_db.unwrap_or(of_site.gain_db),
             };
             let body =
                 json!({ "site": site, "role": of_site.role, "hidden": of_site.hidden, "gain_db": of_site.gain_db });

@@ -129,11 +129,8 @@ fn clips(options: &Options) -> anyhow::Result<Vec<Arc<Clip>>> {
     let thumb = options.tile();
     let Some(media) = &options.media else {
         let made = |n| Clip::made(&options.clips, n, options.voice(n), thumb).map(Arc::new);
-        let mut clips: Vec<Arc<Clip>> = (0..options.sites.min(CLIPS)).map(made).collect::<Result<_, _>>()?;
-        // Of those that listen.
-        let listening = clips.get(TALK..).unwrap_or_default().to_vec();
-        clips.extend(listening.iter().cycle().take(options.sites - clips.len()).cloned());
-        return Ok(clips);
+        let clips: Vec<Arc<Clip>> = (0..options.sites.min(CLIPS)).map(made).collect::<Result<_, _>>()?;
+        return Ok((0..options.sites).map(|n| Arc::clone(&clips[clip_of(n)])).collect());
     };
     let mut files: Vec<PathBuf> = std::fs::read_dir(media)
         .with_context(|| format!("--media {}", media.display()))?
@@ -146,6 +143,11 @@ fn clips(options: &Options) -> anyhow::Result<Vec<Arc<Clip>>> {
     let read = |file: &PathBuf| Clip::from_file(&options.clips, file, thumb).map(Arc::new);
     let clips: Vec<Arc<Clip>> = files.iter().take(options.sites).map(read).collect::<Result<_, _>>()?;
     Ok(clips.iter().cycle().take(options.sites).cloned().collect())
+}
+
+/// Which made clip a site plays: those beyond the clips share the listeners'.
+const fn clip_of(n: usize) -> usize {
+    if n < CLIPS { n } else { TALK + (n - TALK) % (CLIPS - TALK) }
 }
 
 /// The flashing area of site 0's picture, where the grid shows it. Only clips that are made here flash.
@@ -293,9 +295,8 @@ fn arrived(packet: &[u8]) -> Option<Arrived<'_>> {
 
 /// The clip again and again, as one file: stock elements cannot loop without a jump in timing.
 fn looped(options: &Options, n: usize, length: Duration) -> anyhow::Result<PathBuf> {
-    anyhow::ensure!(options.media.is_none(), "--media is for `--alone`: the alternative needs clips of its own");
-    // As for our own side: sites beyond the clips share those of the listeners.
-    let n = if n < CLIPS { n } else { TALK + (n - TALK) % (CLIPS - TALK) };
+    ensure!(options.media.is_none(), "--media is for `--alone`: the alternative needs clips of its own");
+    let n = clip_of(n);
     clip::repeat(&options.clips, n, options.voice(n), options.tile(), length + Duration::from_secs(5))
 }
 

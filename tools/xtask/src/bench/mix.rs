@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use xtask::workspace::{bin_dir, root, target};
 
 use super::Line;
@@ -31,7 +31,7 @@ pub struct Args {
     sweep: bool,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Outcome {
     sites: usize,
     ours: Figures,
@@ -39,7 +39,7 @@ struct Outcome {
     gstreamer_thumbs: Option<Figures>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Figures {
     cpu_median: f64,
     fps_median: f64,
@@ -87,13 +87,12 @@ fn run(args: &Args, sites: usize) -> Result<Outcome> {
 
 fn sweep(args: &Args) -> Result<Vec<Line>> {
     let outcomes: Vec<Outcome> = MOST_CPU.iter().map(|(sites, _)| run(args, *sites)).collect::<Result<_>>()?;
-    let cpu = |figures: Option<&Figures>, sites: usize| Some((sites as f64, figures?.cpu_median));
-    let series = |name, pick: fn(&Outcome) -> Option<&Figures>| Series {
-        name,
-        points: outcomes
-            .iter()
-            .filter_map(|outcome| cpu(pick(outcome).filter(|f| f.keeps_up()), outcome.sites))
-            .collect(),
+    let series = |name, pick: fn(&Outcome) -> Option<&Figures>| {
+        let point = |outcome: &Outcome| {
+            let figures = pick(outcome).filter(|figures| figures.keeps_up())?;
+            Some((outcome.sites as f64, figures.cpu_median))
+        };
+        Series { name, points: outcomes.iter().filter_map(point).collect() }
     };
     let all = [
         series("Bridgepoint", |outcome| Some(&outcome.ours)),
