@@ -59,9 +59,17 @@ pub enum Output {
     Seen(Decision),
 }
 
+/// A site's place in time.
+struct Timed {
+    code: SiteCode,
+    playout: Playout,
+    /// The delay that picture and sound were told last.
+    told: Option<Micros>,
+}
+
 /// See the crate's text for who calls what.
 pub struct Mixer {
-    sites: Vec<(SiteCode, Playout)>,
+    sites: Vec<Timed>,
     composer: Composer,
     audio: AudioMixer,
     director: Director,
@@ -108,16 +116,16 @@ impl Mixer {
     pub fn set_sites(&mut self, now: Micros, sites: &[Site]) {
         let (stay, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.sites)
             .into_iter()
-            .partition(|(code, _)| sites.iter().any(|site| site.code == *code));
+            .partition(|timed| sites.iter().any(|site| site.code == timed.code));
         self.sites = stay;
-        for (code, _) in gone {
+        for Timed { code, .. } in gone {
             self.audio.remove_site(&code);
         }
         self.director.handle(now, DirectorInput::Sites(sites.iter().map(|site| site.code.clone()).collect()));
         for site in sites {
-            if !self.sites.iter().any(|(code, _)| *code == site.code) {
+            if !self.sites.iter().any(|timed| timed.code == site.code) {
                 self.audio.add_site(site.code.clone(), (self.decoder)());
-                self.sites.push((site.code.clone(), Playout::new()));
+                self.sites.push(Timed { code: site.code.clone(), playout: Playout::new(), told: None });
             }
         }
         self.audio.set_most_heard(if sites.len() <= ALL_HEARD { ALL_HEARD } else { MOST_HEARD });
@@ -134,7 +142,7 @@ impl Mixer {
             DirectorInput::Spotlight(stage.spotlight.clone()),
             DirectorInput::Follow(stage.follow),
         ];
-        for (code, _) in &self.sites {
+        for Timed { code, .. } in &self.sites {
             let SiteStage { role, hidden, gain_db } = stage.sites.get(code).copied().unwrap_or_default();
             orders.push(DirectorInput::Role { site: code.clone(), role });
             orders.push(DirectorInput::Hide { site: code.clone(), on: hidden });
@@ -166,7 +174,7 @@ impl Mixer {
 
     /// Who takes part.
     pub fn sites(&self) -> impl Iterator<Item = &SiteCode> {
-        self.sites.iter().map(|(code, _)| code)
+        self.sites.iter().map(|timed| &timed.code)
     }
 
     /// Who is shown, and in what size of tile: whose pictures must be decoded.
@@ -254,8 +262,8 @@ impl Mixer {
     /// Figures for health and journal: the site's delay beyond its capture time as the server sees it, and what
     /// became of its sound.
     pub fn site_stats(&self, code: &SiteCode) -> Option<(Option<Micros>, VoiceStats)> {
-        let (_, playout) = self.sites.iter().find(|(have, _)| have == code)?;
-        Some((playout.delay(), self.audio.stats(code)?))
+        let timed = self.sites.iter().find(|timed| timed.code == *code)?;
+        Some((timed.playout.delay(), self.audio.stats(code)?))
     }
 
     /// Frames and blocks that were left out because the process stood still for more than [`Ticker::FILL`].
@@ -278,9 +286,10 @@ impl Mixer {
     }
 
     fn handle_tick(&mut self, now: Micros) {
-        for (code, playout) in &mut self.sites {
+        for Timed { code, playout, told } in &mut self.sites {
             playout.handle_tick(now);
-            if let Some(delay) = playout.delay() {
+            if let Some(delay) = playout.delay().filter(|delay| *told != Some(*delay)) {
+                *told = Some(delay);
                 self.composer.handle_delay(code, delay);
                 self.audio.handle_delay(code, delay);
             }
@@ -288,7 +297,7 @@ impl Mixer {
     }
 
     fn playout(&mut self, code: &SiteCode) -> Option<&mut Playout> {
-        self.sites.iter_mut().find(|(have, _)| have == code).map(|(_, playout)| playout)
+        self.sites.iter_mut().find(|timed| timed.code == *code).map(|timed| &mut timed.playout)
     }
 }
 
