@@ -159,12 +159,6 @@ impl Layouts {
     }
 }
 
-/// The order in which sites take places where nobody directs: as they are, with `front` before all others.
-pub fn in_order<T: Clone + PartialEq>(sites: &[T], front: Option<&T>) -> Vec<T> {
-    let front = front.filter(|front| sites.contains(front));
-    front.into_iter().chain(sites.iter().filter(|site| Some(*site) != front)).cloned().collect()
-}
-
 #[cfg(test)]
 #[path = "arrangement_tests.rs"]
 mod tests;

@@ -285,10 +285,3 @@ fn whatever_is_in_a_file_nothing_panics() {
         }
     }
 }
-
-#[test]
-fn a_pinned_site_comes_first_and_the_others_keep_their_order() {
-    assert_eq!(in_order(&[1, 2, 3], Some(&3)), [3, 1, 2]);
-    assert_eq!(in_order(&[1, 2, 3], Some(&9)), [1, 2, 3]);
-    assert_eq!(in_order(&[1, 2, 3], None), [1, 2, 3]);
-}

@@ -108,7 +108,7 @@ impl Composer {
 
     /// How sites are laid out from the next frame on: the first of `order` takes the first place, and so on. Who is not
     /// in it is not shown; a code that takes no part, or comes again, takes no place. Sites that stay in sight keep their
-    /// pictures. `arrangement::in_order` makes an order where nobody directs.
+    /// pictures.
     pub fn set_layout(&mut self, layout: Arc<Layout>, order: Vec<SiteCode>) {
         (self.layout, self.order) = (layout, Some(order));
         self.arrange();

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::str::FromStr;
 
 use super::*;
-use crate::arrangement::{Layouts, in_order};
+use crate::arrangement::Layouts;
 use crate::layout::CANVAS;
 use crate::picture::{BLACK_Y, Frame};
 use crate::text::tests::fonts;
@@ -284,8 +284,7 @@ fn an_order_says_who_is_shown_where() {
     assert_eq!(seen(&composer), ["s1"]);
     lay_out(&mut composer, "grid", &["new", "s1"]);
     assert_eq!(seen(&composer), ["new", "s1"]);
-    let all = [code("s1"), code("new")];
-    composer.set_layout(Arc::new(Layout::default()), in_order(&all, Some(&all[1])));
+    composer.set_layout(Arc::new(Layout::default()), vec![code("new"), code("s1")]);
     assert_eq!(seen(&composer), ["new", "s1"]);
 }
 
