@@ -10,8 +10,8 @@ use scenarios::running::{Running, journal};
 use serde_json::Value;
 use xtask::clips::Marks;
 
-/// Between two orders: some marks of each site fall into it.
-const HOLD: Duration = Duration::from_millis(3_500);
+/// Between two orders: some four marks of each site fall into it, of which a busy machine's camera may miss two.
+const HOLD: Duration = Duration::from_secs(5);
 /// An order must take effect within this time after it was written down, seconds.
 const EFFECT_S: f64 = 0.2;
 
@@ -61,7 +61,8 @@ fn orders_take_effect_at_once_and_are_written_down() {
     for (n, expected) in [[true, false, false], [true; 3], [true, false, true], [true; 3]].iter().enumerate() {
         for (site, expected) in expected.iter().enumerate() {
             let found = count(site, at[n], at[n + 1]);
-            assert_eq!(found > 0, *expected, "site {site} is heard {found} times after order {n}: {:?}", heard[site]);
+            assert_eq!(found >= 2, *expected, "site {site} is heard {found} times after order {n}: {:?}", heard[site]);
+            assert!(*expected || found == 0, "site {site} is heard {found} times after order {n}");
         }
     }
     // Hidden: two tiles side by side instead of four, and the third site is heard on.
@@ -72,5 +73,5 @@ fn orders_take_effect_at_once_and_are_written_down() {
         let seen = colour(&program, Part::PLAIN.within(tile), at[4] + EFFECT_S).unwrap();
         assert!(seen.iter().zip(wanted).all(|(seen, wanted)| seen.abs_diff(wanted) <= 25), "{seen:?}, not {wanted:?}");
     }
-    assert!(count(2, at[4], at[4] + 3.0) > 0);
+    assert!(count(2, at[4], at[4] + 4.5) >= 2);
 }
