@@ -15,6 +15,10 @@ use nix::sys::socket::{
 };
 
 const BATCH: usize = 64;
+/// The kernel cuts one message into no more than this (`UDP_MAX_SEGMENTS`).
+const SEGMENTS: usize = 64;
+/// Nor is one message longer than an IP packet.
+const LARGEST: usize = 65_000;
 /// Larger datagrams are cut off and then fail every check; ours are below 1,200 bytes.
 const DATAGRAM: usize = 2_048;
 /// Wished for; the kernel grants what it may.
@@ -68,11 +72,60 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
 /// Datagrams that wait for the next system call.
 pub(crate) struct Outbox {
     waiting: Vec<(SocketAddr, Vec<u8>)>,
+    /// The kernel, or the interface, cuts for us.
+    segments: bool,
+}
+
+/// What goes to the kernel as one message: `count` datagrams to one address, `size` bytes each, the last one perhaps less.
+/// The kernel cuts it again (UDP generic segmentation offload, udp(7) `UDP_SEGMENT`): a picture of ten packets takes one
+/// way through its stack instead of ten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Train {
+    count: usize,
+    size: usize,
+}
+
+impl Train {
+    /// As many of the first datagrams as may go together.
+    fn first(waiting: &[(SocketAddr, Vec<u8>)], segments: bool) -> Option<Self> {
+        let (to, first) = waiting.first()?;
+        let size = first.len();
+        let most = if segments { SEGMENTS.min(LARGEST / size.max(1)).max(1) } else { 1 };
+        let together = waiting.iter().take(most).take_while(|(other, datagram)| other == to && datagram.len() <= size);
+        // The first one that is shorter is the last one.
+        let whole = together.clone().take_while(|(_, datagram)| datagram.len() == size).count();
+        Some(Self { count: (whole + 1).min(together.count()), size })
+    }
+}
+
+/// So many trains as one system call takes: all have one segment size, which the call names.
+fn trains(waiting: &[(SocketAddr, Vec<u8>)], segments: bool) -> (Vec<Train>, Option<u16>) {
+    let (mut trains, mut rest, mut largest, mut size) = (Vec::with_capacity(BATCH), waiting, 0, None);
+    while trains.len() < BATCH
+        && let Some(train) = Train::first(rest, segments)
+    {
+        let fits = match (size, train.count) {
+            (Some(size), 1) => train.size <= size,
+            (Some(size), _) => train.size == size,
+            (None, 1) => true,
+            (None, _) => train.size >= largest,
+        };
+        if !fits {
+            break;
+        }
+        largest = largest.max(train.size);
+        if train.count > 1 {
+            size = Some(train.size);
+        }
+        rest = &rest[train.count..];
+        trains.push(train);
+    }
+    (trains, size.and_then(|size| u16::try_from(size).ok()))
 }
 
 impl Outbox {
     pub(crate) fn new() -> Self {
-        Self { waiting: Vec::new() }
+        Self { waiting: Vec::new(), segments: true }
     }
 
     pub(crate) fn push(&mut self, to: SocketAddr, datagram: Vec<u8>) {
@@ -82,17 +135,22 @@ impl Outbox {
     /// Sends everything. A datagram that the kernel refuses is dropped: it is repaired as if the network had lost it.
     pub(crate) fn flush(&mut self, socket: &UdpSocket) {
         let mut rest = &self.waiting[..];
-        // Not kept: the headers hold pointers, so whoever owns them cannot move to another thread.
-        let mut headers = MultiHeaders::preallocate(rest.len().min(BATCH), None);
         while !rest.is_empty() {
-            let batch = &rest[..rest.len().min(BATCH)];
-            let slices: Vec<_> = batch.iter().map(|(_, datagram)| [IoSlice::new(datagram)]).collect();
-            let to: Vec<_> = batch.iter().map(|(to, _)| Some(SockaddrStorage::from(*to))).collect();
-            let none: [ControlMessage<'_>; 0] = [];
-            let sent = sendmmsg(socket.as_raw_fd(), &mut headers, slices.iter(), to, none, MsgFlags::MSG_DONTWAIT);
+            let (trains, size) = trains(rest, self.segments);
+            let mut places = rest.iter();
+            let slices: Vec<Vec<_>> = trains
+                .iter()
+                .map(|train| places.by_ref().take(train.count).map(|(_, datagram)| IoSlice::new(datagram)).collect())
+                .collect();
+            let starts = trains.iter().scan(0, |at, train| Some(std::mem::replace(at, *at + train.count)));
+            let to: Vec<_> = starts.map(|at| Some(SockaddrStorage::from(rest[at].0))).collect();
+            // Not kept: the headers hold pointers, so whoever owns them cannot move to another thread.
+            let mut headers = MultiHeaders::preallocate(trains.len(), size.map(|_| nix::cmsg_space!(u16)));
+            let cut: Vec<_> = size.iter().map(ControlMessage::UdpGsoSegments).collect();
+            let sent = sendmmsg(socket.as_raw_fd(), &mut headers, slices.iter(), to, &cut, MsgFlags::MSG_DONTWAIT);
             match sent.map(Iterator::count) {
                 Ok(0) => break,
-                Ok(count) => rest = &rest[count..],
+                Ok(count) => rest = &rest[trains.iter().take(count).map(|train| train.count).sum()..],
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => {
                     // The interface's queue is full: 20 ms is longer than a batch takes at 1 Mbit/s.
@@ -101,6 +159,8 @@ impl Outbox {
                         break;
                     }
                 }
+                // An interface without check sums of its own does not cut; nor does one whose packets are smaller.
+                Err(Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE) if size.is_some() => self.segments = false,
                 Err(_) => rest = &rest[1..],
             }
         }
@@ -177,6 +237,49 @@ pub fn raise_priority() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn datagrams(lengths: &[(u16, usize)]) -> Vec<(SocketAddr, Vec<u8>)> {
+        lengths.iter().map(|(port, len)| (SocketAddr::from(([127, 0, 0, 1], *port)), vec![0; *len])).collect()
+    }
+
+    #[test]
+    fn a_train_is_one_addresss_datagrams_of_one_length_and_a_shorter_end() {
+        let first = |lengths: &[_]| Train::first(&datagrams(lengths), true).unwrap();
+        assert_eq!(first(&[(1, 9), (1, 9), (1, 4), (1, 4)]), Train { count: 3, size: 9 });
+        assert_eq!(first(&[(1, 9), (1, 9), (2, 9)]), Train { count: 2, size: 9 });
+        assert_eq!(first(&[(1, 4), (1, 9)]), Train { count: 1, size: 4 });
+        assert_eq!(first(&[(1, 1_200); 100]), Train { count: 54, size: 1_200 });
+        assert_eq!(first(&[(1, 10); 100]), Train { count: 64, size: 10 });
+        assert_eq!(Train::first(&datagrams(&[(1, 9), (1, 9)]), false), Some(Train { count: 1, size: 9 }));
+    }
+
+    #[test]
+    fn trains_of_one_call_are_cut_at_the_same_length() {
+        let cut = |lengths: &[_]| {
+            let (trains, size) = trains(&datagrams(lengths), true);
+            (trains.iter().map(|train| train.count).collect::<Vec<_>>(), size)
+        };
+        assert_eq!(cut(&[(1, 3), (2, 9), (2, 9), (3, 9), (3, 5), (4, 9)]), (vec![1, 2, 2, 1], Some(9)));
+        assert_eq!(cut(&[(1, 9), (1, 9), (2, 8), (2, 8)]), (vec![2], Some(9)), "another length");
+        assert_eq!(cut(&[(1, 9), (1, 9), (2, 10)]), (vec![2], Some(9)), "one that would be cut");
+        assert_eq!(cut(&[(1, 10), (2, 9), (2, 9)]), (vec![1], None), "one before that would be cut");
+        assert_eq!(cut(&[(1, 10), (2, 9), (3, 12)]), (vec![1, 1, 1], None));
+    }
+
+    #[test]
+    fn trains_arrive_as_the_datagrams_that_they_were() {
+        let [a, b] = [0; 2].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let (to, mut out, mut inbox, mut got) = (b.local_addr().unwrap(), Outbox::new(), Inbox::new(), Vec::new());
+        widen(&b).unwrap();
+        let lengths = [vec![80], vec![1_188; 11], vec![300, 300, 300], vec![1_188; 70], vec![7]].concat();
+        for (n, len) in lengths.iter().enumerate() {
+            out.push(to, vec![n as u8; *len]);
+        }
+        out.flush(&a);
+        assert!(out.segments, "this kernel cuts");
+        while inbox.receive(&b, |_, datagram| got.push((datagram.len(), datagram[0]))) {}
+        assert!(got.iter().copied().eq(lengths.iter().enumerate().map(|(n, len)| (*len, n as u8))), "{got:?}");
+    }
 
     #[test]
     fn two_hundred_datagrams_arrive_in_batches() {
