@@ -18,7 +18,7 @@ const own = (key, detail) => ({ what: t(`error.${key}.what`), cure: t(`error.${k
 /** The server's own words in the language in use if it sent any; else ours, the closest that there are. */
 function told(status, body, action) {
   const error = body?.error ?? body;
-  const message = error?.[lang()] ?? error;
+  const message = body?.message?.[lang()] ?? error;
   if (message?.what) return { what: message.what, means: message.means ?? "", cure: message.cure ?? "" };
   const detail = typeof error === "string" ? error : error?.message ?? "";
   const key = [`${status}.${action}`, String(status), status >= 500 ? "500" : "400"].find((key) => has(`error.${key}.what`));
@@ -78,6 +78,8 @@ export const api = {
   layouts: () => json("GET", "/api/layouts"),
   stageSite: (id, change) => json("POST", `/api/sessions/${at(id)}/site`, change),
   floor: (id, sites) => json("POST", `/api/sessions/${at(id)}/floor`, { sites }),
+  switchProgram: (id, program, on) => json("POST", `/api/sessions/${at(id)}/program`, { program, on }),
+  recordProgram: (id, program) => json("POST", `/api/sessions/${at(id)}/recorded`, { program }),
   layOut: (id, change) => json("POST", `/api/sessions/${at(id)}/layout`, change),
   mute: (id, site, on) => json("POST", `/api/sessions/${at(id)}/mute`, { site, on }),
   records: () => json("GET", "/api/records"),

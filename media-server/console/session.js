@@ -51,6 +51,13 @@ export function sessionPage(main, live, id) {
   }, fault);
   const follow = h("input", { type: "checkbox", id: "follow", onchange: () => layOut({ follow: follow.checked }) });
   const followRow = h("label", { class: "check" }, follow, t("session.follow"));
+  const program = h("select", { id: "program", "aria-label": t("session.program"), onchange: () => update() },
+    ["main", "officials", "interpreters"].map((name) => h("option", { value: name }, t(`program.${name}`))));
+  const programOn = h("button", { type: "button", class: "small", id: "program-on", onclick: () => order(() => api.switchProgram(id, program.value, !orders())) }, t("session.program_on"));
+  const programRecorded = h("button", { type: "button", class: "small", id: "program-recorded", onclick: () => order(() => api.recordProgram(id, program.value)) }, t("session.program_recorded"));
+  const programRow = h("div", { class: "row" }, program, programOn, programRecorded);
+  /** What was ordered of the chosen program; undefined while there is no such program. */
+  const orders = () => (program.value === "main" ? session : session.programs?.[program.value]);
   const floorText = h("span", { class: "quiet", id: "floor-text" }, "");
   const floorOpen = h("button", { type: "button", class: "small", id: "floor-open", onclick: () => order(() => api.floor(id, [])) }, t("session.floor_open_again"));
   const frame = h("div", { class: "stage" }, video, waiting);
@@ -72,7 +79,7 @@ export function sessionPage(main, live, id) {
       h("div", { class: "session-left" }, frame,
         h("div", { class: "card under" },
           h("dl", { class: "facts" }, Object.entries(facts).map(([name, node]) => h("div", {}, h("dt", {}, t(`session.${name}`)), node))),
-          h("div", { class: "row" }, layout, followRow, sound, full))),
+          programRow, h("div", { class: "row" }, layout, followRow, sound, full))),
       h("div", { class: "session-right" },
         h("section", { class: "card" }, h("h2", {}, t("session.sites")), h("div", { class: "row" }, floorText, floorOpen), siteList),
         h("section", { class: "card" }, h("h2", {}, t("session.events")), noEvents, events))));
@@ -103,7 +110,7 @@ export function sessionPage(main, live, id) {
       update();
     }
   }
-  const layOut = (change) => order(() => api.layOut(id, change));
+  const layOut = (change) => order(() => api.layOut(id, { program: program.value, ...change }));
 
   async function end() {
     if (!session || !(await ask(t("session.stop"), t("session.stop_ask", session.sites.length), t("session.stop_yes"), t("session.stop_no")))) return;
@@ -134,16 +141,16 @@ export function sessionPage(main, live, id) {
       }
       mute.disabled = false;
     } }, icons, muteText);
-    const pin = h("button", { type: "button", class: "pin", onclick: () => layOut({ front: session.front === site.code ? null : site.code }) }, t("session.pin"));
+    const pin = h("button", { type: "button", class: "pin", onclick: () => layOut({ front: orders()?.front === site.code ? null : site.code }) }, t("session.pin"));
     const of = (change) => order(() => api.stageSite(id, { site: site.code, ...change }));
-    const spotlight = h("button", { type: "button", class: "spotlight", onclick: () => layOut({ spotlight: session.spotlight === site.code ? null : site.code }) }, t("session.spotlight"));
+    const spotlight = h("button", { type: "button", class: "spotlight", onclick: () => layOut({ spotlight: orders()?.spotlight === site.code ? null : site.code }) }, t("session.spotlight"));
     const floor = h("button", { type: "button", class: "floor", onclick: () => {
       const now = session.floor ?? [];
       order(() => api.floor(id, now.includes(site.code) ? now.filter((code) => code !== site.code) : [...now, site.code]));
     } }, t("session.floor"));
     const hide = h("button", { type: "button", class: "hide", onclick: () => of({ hidden: !current.hidden }) }, t("session.hidden"));
     const role = h("select", { class: "role", "aria-label": t("session.role"), onchange: () => of({ role: role.value }) },
-      ["ordinary", "chair", "interpreter", "document"].map((name) => h("option", { value: name }, t(`role.${name}`))));
+      ["ordinary", "chair", "official", "interpreter", "document"].map((name) => h("option", { value: name }, t(`role.${name}`))));
     const gainText = h("span", {}, "");
     const gain = h("input", { type: "range", class: "gain", min: "-30", max: "12", step: "1", onchange: () => of({ gain_db: Number(gain.value) }) });
     const more = h("details", { class: "member-more" }, h("summary", { "aria-label": t("session.more_of", site.name) }, "⋯"),
@@ -163,10 +170,10 @@ export function sessionPage(main, live, id) {
       put(muteText, next.muted ? t("session.unmute") : t("session.mute"));
       mark(mute, "aria-label", label);
       mark(mute, "aria-pressed", String(Boolean(next.muted)));
-      const pinned = session.front === next.code;
+      const pinned = orders()?.front === next.code;
       mark(pin, "aria-label", t(pinned ? "session.unpin_of" : "session.pin_of", next.name));
       mark(pin, "aria-pressed", String(pinned));
-      mark(spotlight, "aria-pressed", String(session.spotlight === next.code));
+      mark(spotlight, "aria-pressed", String(orders()?.spotlight === next.code));
       mark(floor, "aria-pressed", String((session.floor ?? []).includes(next.code)));
       mark(hide, "aria-pressed", String(Boolean(next.hidden)));
       if (document.activeElement !== role) role.value = next.role;
@@ -222,8 +229,14 @@ export function sessionPage(main, live, id) {
     state.hidden = session.state === "running"; // the sign beside it says more
     stop.hidden = over;
     layout.hidden = over;
-    if (session.layout && document.activeElement !== layout) layout.value = session.layout;
-    follow.checked = Boolean(session.follow);
+    const made = orders();
+    programRow.hidden = over || (session.most_programs ?? 1) < 2;
+    mark(programOn, "aria-pressed", String(Boolean(made)));
+    programOn.disabled = program.value === "main";
+    mark(programRecorded, "aria-pressed", String(session.recorded === program.value));
+    for (const control of [layout, follow, programRecorded]) control.disabled = !made;
+    if (made?.layout && document.activeElement !== layout) layout.value = made.layout;
+    follow.checked = Boolean(made?.follow);
     followRow.hidden = over;
     const speakers = session.floor ?? [];
     put(floorText, speakers.length === 0 ? t("session.floor_open") : `${t("session.floor")}: ${speakers.map(nameOf).join(", ")}`);

@@ -61,6 +61,8 @@ pub struct Media {
     pub custom_layouts: String,
     /// The most sites in all sessions at a time.
     pub max_sites: usize,
+    /// The most programs of one session: each that somebody gets is composed and encoded by itself.
+    pub programs: usize,
 }
 
 /// `host:port`.
@@ -220,6 +222,7 @@ impl Config {
         let layout = s.checked("layout", &known, Layouts::DEFAULT.to_owned(), |name| layouts.by_name(name).is_some());
         let max_sites =
             s.checked("max_sites", "sites in all sessions, 2 to 500", 150_usize, |most| (2..=500).contains(most));
+        let programs = s.checked("programs", "programs of one session, 1 to 3", 1_usize, |most| (1..=3).contains(most));
         if listen.is_unspecified() && public.iter().any(IpAddr::is_unspecified) {
             s.fault(
                 "public",
@@ -242,6 +245,7 @@ impl Config {
             layouts,
             custom_layouts,
             max_sites,
+            programs,
         };
         Self { file: file.into(), host, archive_dir, runtime_dir, pki_dir, database, min_free_mib, broker, http, media }
     }
@@ -372,13 +376,22 @@ mod tests {
 
     #[test]
     fn every_fault_is_told_at_once_with_its_key() {
-        let text = "hots = 1\nhost = 7\n[media]\nport = 70000\nmain_width = 641\nfoo = 2\nlayout = \"x\"\n[http]\nlisten = \"8443\"\n";
+        let text = "hots = 1\nhost = 7\n[media]\nport = 70000\nprograms = 4\nmain_width = 641\nfoo = 2\nlayout = \"x\"\n[http]\nlisten = \"8443\"\n";
         let faults = parse(text).unwrap_err();
         let mut keys: Vec<_> = faults.faults.iter().map(|fault| fault.key.as_str()).collect();
         keys.sort_unstable();
         assert_eq!(
             keys,
-            ["host", "hots", "http.listen", "media.foo", "media.layout", "media.main_width", "media.port"]
+            [
+                "host",
+                "hots",
+                "http.listen",
+                "media.foo",
+                "media.layout",
+                "media.main_width",
+                "media.port",
+                "media.programs"
+            ]
         );
         let text = faults.text();
         assert!(text.contains("/etc/bp/server.toml") && text.contains("hots") && text.contains("known keys"));
@@ -413,8 +426,17 @@ mod tests {
         let begin = manual.find("```toml server").unwrap() + "```toml server\n".len();
         let example = &manual[begin..begin + manual[begin..].find("```").unwrap()];
         parse(example).unwrap();
-        for key in ["host", "runtime_dir", "min_free_mib", "address", "listen", "public", "main_width", "program_kbps"]
-        {
+        for key in [
+            "host",
+            "runtime_dir",
+            "min_free_mib",
+            "address",
+            "listen",
+            "public",
+            "main_width",
+            "program_kbps",
+            "programs",
+        ] {
             assert!(example.contains(key), "{key}");
         }
     }

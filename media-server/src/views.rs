@@ -1,9 +1,10 @@
 //! What the API says of sites and sessions.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bridgepoint_wire::health::Health;
-use bridgepoint_wire::local::{Conference, SiteStage, Stage};
+use bridgepoint_wire::local::{Conference, Program, ProgramStage, SiteStage, Stage};
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::Serialize;
 use server_core::fleet::{Reach, SiteView};
@@ -58,6 +59,15 @@ pub struct MemberJson {
     stage: SiteStage,
 }
 
+/// What the main program shows; no layout when the session is over.
+#[derive(Debug, Clone, Default, Serialize)]
+struct ProgramJson {
+    layout: Option<String>,
+    front: Option<SiteCode>,
+    spotlight: Option<SiteCode>,
+    follow: bool,
+}
+
 /// One session.
 #[derive(Debug, Clone, Serialize)]
 pub struct SessionJson {
@@ -79,14 +89,15 @@ pub struct SessionJson {
     /// What the last verification said.
     pub verify: Option<String>,
     figures: Option<Figures>,
-    /// While it runs: how the program is laid out.
-    layout: Option<String>,
-    /// The pinned site.
-    front: Option<SiteCode>,
-    /// The site in the spotlight.
-    spotlight: Option<SiteCode>,
-    /// Voices choose who is seen.
-    follow: bool,
+    /// While it runs: what the main program shows.
+    #[serde(flatten)]
+    main: ProgramJson,
+    /// The programs besides, and what they show.
+    programs: BTreeMap<Program, ProgramStage>,
+    /// The program that is recorded.
+    recorded: Option<Program>,
+    /// So many programs a session may have.
+    most_programs: Option<usize>,
     /// Who may be heard; everybody when empty.
     floor: Vec<SiteCode>,
     /// Its folder.
@@ -131,25 +142,28 @@ impl SessionJson {
             ended_at_ms,
             verify,
             figures: session.figures.filter(|_| ended_at_ms.is_none()),
-            layout: None,
-            front: None,
-            spotlight: None,
-            follow: false,
+            main: ProgramJson::default(),
+            programs: BTreeMap::new(),
+            recorded: None,
+            most_programs: None,
             floor: Vec::new(),
             archive: archive.to_string_lossy().into_owned(),
         }
     }
 
-    /// The same, with how its program is laid out.
+    /// The same, with how its programs are laid out.
     #[must_use]
-    pub fn laid_out(self, conference: &Conference) -> Self {
-        let Stage { layout, front, spotlight, follow, floor, sites } = conference.stage.clone();
+    pub fn laid_out(self, conference: &Conference, most_programs: usize) -> Self {
+        let Stage { main, others, recorded, floor, sites } = conference.stage.clone();
         let staged = |member: MemberJson| {
             let stage = sites.get(&member.code).copied().unwrap_or_default();
             MemberJson { stage, ..member }
         };
         let members = self.sites.into_iter().map(staged).collect();
-        Self { sites: members, layout: Some(layout), front, spotlight, follow, floor, ..self }
+        let ProgramStage { layout, front, spotlight, follow } = main;
+        let main = ProgramJson { layout: Some(layout), front, spotlight, follow };
+        let (recorded, most_programs) = (Some(recorded), Some(most_programs));
+        Self { sites: members, main, programs: others, recorded, most_programs, floor, ..self }
     }
 }
 

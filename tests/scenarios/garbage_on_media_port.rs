@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, socket};
+use scenarios::chance::Chance;
 use scenarios::measure::{Part, counters, longest_freeze, longest_step, times};
 use scenarios::running::{Running, tile_of};
 use xtask::clips::Marks;
@@ -130,40 +131,5 @@ impl RawUdp {
             Ok(_) | Err(Errno::ENOBUFS) => Ok(()),
             Err(error) => Err(error).context("raw socket"),
         }
-    }
-}
-
-/// xorshift64*: the same garbage in each run.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        if end == 0 { 0 } else { (self.next() >> 33) as usize % end }
-    }
-
-    /// Random bytes; often with the beginning of STUN, DTLS or SRTP, and often cut there.
-    fn datagram(&mut self) -> Vec<u8> {
-        let len = self.below(200);
-        let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).collect();
-        bytes.truncate(len);
-        let beginnings: [&[u8]; 5] = [
-            &[0, 1, 0, 8, 0x21, 0x12, 0xA4, 0x42],
-            &[0, 1, 0xFF, 0xFF, 0x21, 0x12, 0xA4, 0x42],
-            &[22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 40],
-            &[0x80, 0x60],
-            &[0x81, 0xC8, 0, 6],
-        ];
-        let kind = self.below(beginnings.len() + 2);
-        if let Some(beginning) = beginnings.get(kind) {
-            bytes.splice(0..beginning.len().min(bytes.len()), beginning.iter().copied());
-        }
-        bytes
     }
 }

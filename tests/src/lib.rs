@@ -1,6 +1,7 @@
 //! End-to-end scenarios over real processes.
 
 pub mod browser;
+pub mod chance;
 pub mod https;
 pub mod mqtt;
 pub mod running;

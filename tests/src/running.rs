@@ -20,7 +20,7 @@ use crate::mqtt::Intruder;
 /// A long press.
 pub const LONG_PRESS_MS: u32 = 1_700;
 
-/// A running system of up to three boxes.
+/// A running system of up to four boxes.
 pub struct Running {
     stack: Stack,
     codes: Vec<String>,
@@ -40,7 +40,7 @@ impl DerefMut for Running {
 }
 
 impl Running {
-    /// Starts a centre and `boxes` (2 or 3) boxes and waits until all are online.
+    /// Starts a centre and `boxes` (2 to 4) boxes and waits until all are online.
     pub fn start(name: &str, boxes: usize) -> Result<Self> {
         Self::start_with(name, boxes, None)
     }
@@ -73,7 +73,8 @@ impl Running {
             fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
         }
         let sites = sites::defaults(boxes)?;
-        let clips = Marks::THREE.iter().take(boxes).map(|marks| marks.clip()).collect::<Result<Vec<PathBuf>>>()?;
+        let clips =
+            Marks::THREE.iter().cycle().take(boxes).map(|marks| marks.clip()).collect::<Result<Vec<PathBuf>>>()?;
         let spare = Some(sites::spare(&sites));
         Ok(Plan { dir, sites, clips, layout: None, spare, open_listener })
     }

@@ -18,7 +18,7 @@ use bridgepoint_link::{CentreEvent, CentreLink, Encoding, Identity, fresh_ice};
 use bridgepoint_record::certify_session_key;
 use bridgepoint_wire::command::{Join, VideoOrder};
 use bridgepoint_wire::jws::Signer;
-use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, Reader, ToMedia, encode};
+use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, Program, Reader, ToMedia, encode};
 use bridgepoint_wire::media::{AccessUnit, OpusPacket};
 use bridgepoint_wire::{SessionId, SiteCode};
 use support::{beeps, flash_and_beep, median};
@@ -331,7 +331,7 @@ fn the_return_is_played_in_time_and_kept() {
             for unit in &got.main[video..] {
                 begun |= unit.key;
                 if begun {
-                    stage.centre.send_program(unit.clone());
+                    stage.centre.send_program(Program::Main, unit.clone());
                 }
             }
             for packet in &got.sound[sound..] {

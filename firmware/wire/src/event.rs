@@ -99,6 +99,8 @@ pub enum PressRefusal {
     CallUnderWay,
     /// A short press while no session runs.
     NoSession,
+    /// The centre has no room for another session.
+    CentreFull,
 }
 
 /// Who muted or opened the microphone.

@@ -4,9 +4,10 @@
 //! Both ends are of one build: there is no version, and an unreadable frame ends the connection.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -275,17 +276,15 @@ pub struct Conference {
 /// What operators have ordered of a conference's picture and sound: all of it, so that a new worker goes on with it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
-    /// Layout's name, such as `grid`.
-    pub layout: String,
-    /// Pinned: has the layout's first place, whoever speaks.
+    /// What [`Program::Main`] shows.
+    #[serde(flatten)]
+    pub main: ProgramStage,
+    /// The programs besides, and what they show.
     #[serde(default)]
-    pub front: Option<SiteCode>,
-    /// Has the first place, and voices change nothing while it has.
+    pub others: BTreeMap<Program, ProgramStage>,
+    /// The program that is recorded, and that viewers get: `main`, or one of `others`.
     #[serde(default)]
-    pub spotlight: Option<SiteCode>,
-    /// Voices choose who is seen.
-    #[serde(default)]
-    pub follow: bool,
+    pub recorded: Program,
     /// Only these may be heard; everybody when empty.
     #[serde(default)]
     pub floor: Vec<SiteCode>,
@@ -299,6 +298,104 @@ impl Stage {
     pub fn has_floor(&self, site: &SiteCode) -> bool {
         self.floor.is_empty() || self.floor.contains(site)
     }
+
+    /// What a program shows; `None` when there is no such program now.
+    pub fn program(&self, program: Program) -> Option<&ProgramStage> {
+        if program == Program::Main { Some(&self.main) } else { self.others.get(&program) }
+    }
+
+    /// The same, to be changed.
+    pub fn program_mut(&mut self, program: Program) -> Option<&mut ProgramStage> {
+        if program == Program::Main { Some(&mut self.main) } else { self.others.get_mut(&program) }
+    }
+
+    /// Who gets which program.
+    pub fn routes(&self) -> Routes {
+        let own = |(site, of_site): (&SiteCode, &SiteStage)| {
+            let program = Program::of(of_site.role);
+            self.others.contains_key(&program).then(|| (site.clone(), program))
+        };
+        Routes { apart: self.sites.iter().filter_map(own).collect(), recorded: self.recorded }
+    }
+}
+
+/// A program: what some of those who take part see. Sound is the same for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Program {
+    /// For everybody who has no other.
+    #[default]
+    Main,
+    /// For the sites of officials and of the chair.
+    Officials,
+    /// For the sites of interpreters.
+    Interpreters,
+}
+
+impl Program {
+    /// All that there can be.
+    pub const ALL: [Self; 3] = [Self::Main, Self::Officials, Self::Interpreters];
+
+    /// The program that is made for sites of this role, if it is made at all.
+    pub const fn of(role: SiteRole) -> Self {
+        match role {
+            SiteRole::Ordinary | SiteRole::Document => Self::Main,
+            SiteRole::Chair | SiteRole::Official => Self::Officials,
+            SiteRole::Interpreter => Self::Interpreters,
+        }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Officials => "officials",
+            Self::Interpreters => "interpreters",
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Who gets which program.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routes {
+    /// Sites that get another than [`Program::Main`].
+    pub apart: BTreeMap<SiteCode, Program>,
+    /// What is recorded, and what viewers get.
+    pub recorded: Program,
+}
+
+impl Routes {
+    /// The program of a site.
+    pub fn of(&self, site: &SiteCode) -> Program {
+        self.apart.get(site).copied().unwrap_or_default()
+    }
+
+    /// The programs that somebody gets when these take part. Others need not be made.
+    pub fn watched<'a>(&self, sites: impl IntoIterator<Item = &'a SiteCode>) -> BTreeSet<Program> {
+        sites.into_iter().map(|site| self.of(site)).chain([self.recorded]).collect()
+    }
+}
+
+/// What was ordered of one program's picture.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramStage {
+    /// Layout's name, such as `grid`.
+    pub layout: String,
+    /// Pinned: has the layout's first place, whoever speaks.
+    #[serde(default)]
+    pub front: Option<SiteCode>,
+    /// Has the first place, and voices change nothing while it has.
+    #[serde(default)]
+    pub spotlight: Option<SiteCode>,
+    /// Voices choose who is seen.
+    #[serde(default)]
+    pub follow: bool,
 }
 
 /// What was ordered of one site.
@@ -328,6 +425,8 @@ pub enum SiteRole {
     Interpreter,
     /// Shows a document: protected, and in the first place unless another site is pinned or in the spotlight.
     Document,
+    /// Sits with the chair; in the picture as any other site.
+    Official,
 }
 
 /// One site of a conference.
@@ -409,8 +508,49 @@ pub struct WorkerStats {
     pub late_ticks: u32,
     /// Datagrams dropped: from strangers, or malformed.
     pub dropped: u64,
+    /// Share of the second in which the worker's busiest thread ran or was kept waiting for a processor; 0 to 1.
+    #[serde(default)]
+    pub busy: f32,
+    /// Processor time of the worker and its children in that second, seconds.
+    #[serde(default)]
+    pub cpu: f32,
+    /// What the worker does without.
+    #[serde(default)]
+    pub shed: Shed,
     /// Per site.
     pub sites: Vec<SiteStats>,
+}
+
+/// What a worker that has more to do than its machine can do is doing without; each has all before it. Never sound, and
+/// never the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shed {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Sites are asked for half as many pictures of their small encodings.
+    SmallPictures,
+    /// Half of the program's frames.
+    FrameRate,
+    /// Half of the program's width and height.
+    Resolution,
+    /// Small encodings come five times a second.
+    Refresh,
+}
+
+impl Shed {
+    const ALL: [Self; 5] = [Self::Nothing, Self::SmallPictures, Self::FrameRate, Self::Resolution, Self::Refresh];
+
+    /// One more; `None`: there is nothing more to do without.
+    pub fn more(self) -> Option<Self> {
+        Self::ALL.into_iter().find(|shed| *shed > self)
+    }
+
+    /// One less; `None`: nothing is done without.
+    pub fn less(self) -> Option<Self> {
+        Self::ALL.into_iter().rev().find(|shed| *shed < self)
+    }
 }
 
 /// A site as the worker sees it.
@@ -441,6 +581,28 @@ mod tests {
             }
         }
         assert_eq!(got, [ToMedia::Mute(true), ToMedia::Leave]);
+    }
+
+    #[test]
+    fn a_program_of_its_own_is_for_those_who_have_the_role_while_there_is_one() {
+        let code = |text: &str| text.parse::<SiteCode>().unwrap();
+        let role = |role| SiteStage { role, ..SiteStage::default() };
+        let (chair, official, plain) = (code("1"), code("2"), code("3"));
+        let sites = [(chair.clone(), role(SiteRole::Chair)), (official.clone(), role(SiteRole::Official))].into();
+        let mut stage = Stage { sites, ..Stage::default() };
+        let all = [&chair, &official, &plain];
+        assert_eq!(stage.routes().watched(all), [Program::Main].into());
+        stage.others.insert(Program::Officials, ProgramStage::default());
+        stage.others.insert(Program::Interpreters, ProgramStage::default());
+        let routes = stage.routes();
+        assert_eq!(all.map(|site| routes.of(site)), [Program::Officials, Program::Officials, Program::Main]);
+        // There is no interpreter.
+        assert_eq!(routes.watched(all), [Program::Main, Program::Officials].into());
+        assert_eq!(routes.watched([&chair]), [Program::Main, Program::Officials].into(), "the recorded one is made");
+        stage.recorded = Program::Officials;
+        assert_eq!(stage.routes().watched([&chair]), [Program::Officials].into());
+        let json = serde_json::to_string(&stage).unwrap();
+        assert_eq!(serde_json::from_str::<Stage>(&json).unwrap(), stage, "{json}");
     }
 
     #[test]

@@ -171,6 +171,11 @@ texts! {
         vi: ["Chưa có phiên nào.", "", "Giữ nút 1,5 giây để gọi."],
         en: ["No session is running.", "", "Hold the button for 1.5 seconds to call."]
     }
+    /// Screen of a box.
+    PressCentreFull {
+        vi: ["Trung tâm đã hết chỗ cho phiên mới.", "Các phiên đang chạy không bị ảnh hưởng.", "Đợi một phiên kết thúc rồi bấm lại, hoặc gọi bộ phận vận hành."],
+        en: ["The centre has no room for another session.", "Sessions that run are not harmed.", "Wait for one to end, then press again, or call the operators."]
+    }
     /// Slate of a lost site: {0} name.
     SlateLost {
         vi: ["{0}: mất kết nối", "", ""],
@@ -225,6 +230,21 @@ texts! {
     SlateNoPicture {
         vi: ["{0}: chưa có hình", "", ""],
         en: ["{0}: no picture", "", ""]
+    }
+    /// {0} the most programs.
+    ProgramsFull {
+        vi: ["Máy chủ này chỉ làm được {0} chương trình trong một phiên (media.programs).", "Các điểm cầu vẫn nhận chương trình như trước.", "Tắt một chương trình khác, hoặc tăng media.programs trong server.toml rồi khởi động lại máy chủ."],
+        en: ["This server makes {0} programs in a session at most (media.programs).", "All sites get the program that they had.", "Switch another program off, or raise media.programs in server.toml and restart the server."]
+    }
+    /// {0} program.
+    ProgramNeeded {
+        vi: ["Không tắt được chương trình {0}: đó là chương trình chính, hoặc đang được ghi hình.", "Bản ghi và các điểm cầu vẫn nhận chương trình này.", "Chọn ghi chương trình khác trước, rồi tắt chương trình này."],
+        en: ["The program {0} cannot be switched off: it is the main one, or is being recorded.", "The record and the sites get it as before.", "Have another program recorded first, then switch this one off."]
+    }
+    /// {0} program.
+    ProgramMissing {
+        vi: ["Phiên này không có chương trình {0}.", "Không có gì thay đổi.", "Bật chương trình đó trước."],
+        en: ["There is no program {0} in this session.", "Nothing has changed.", "Switch it on first."]
     }
 }
 

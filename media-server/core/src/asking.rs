@@ -69,14 +69,13 @@ impl Asking {
         &mut self,
         now: Micros,
         sites: impl Iterator<Item = &'a SiteCode>,
-        visible: impl Iterator<Item = (&'a SiteCode, Size)>,
+        visible: &BTreeMap<SiteCode, Size>,
     ) {
         let before = std::mem::take(&mut self.sites);
         let fresh = Asked { wanted: None, said: None, since: now };
         self.sites = sites.map(|code| (code.clone(), before.get(code).copied().unwrap_or(fresh))).collect();
-        let shown: BTreeMap<&SiteCode, Size> = visible.collect();
         for (code, asked) in &mut self.sites {
-            let tile = shown.get(code).copied();
+            let tile = visible.get(code).copied();
             let wanted = tile.filter(|tile| Source::of(*tile, self.canvas) == Source::Thumb);
             if asked.wanted != wanted {
                 (asked.wanted, asked.since) = (wanted, now);
@@ -87,6 +86,13 @@ impl Asking {
     /// A site's link is new: what it was told may be lost.
     pub fn handle_up(&mut self, code: &SiteCode) {
         if let Some(asked) = self.sites.get_mut(code) {
+            asked.said = None;
+        }
+    }
+
+    /// Small encodings are wanted at another rate: each is asked for again.
+    pub fn handle_rate(&mut self) {
+        for asked in self.sites.values_mut().filter(|asked| asked.said.flatten().is_some()) {
             asked.said = None;
         }
     }
@@ -123,7 +129,8 @@ mod tests {
     /// Site 1 is shown in that size (or not), site 2 never is.
     fn show(asking: &mut Asking, at: i64, tile: Option<Size>) -> Vec<(SiteCode, Option<Size>)> {
         let sites = [code(1), code(2)];
-        asking.handle_visible(Micros::from_millis(at), sites.iter(), tile.map(|tile| (&sites[0], tile)).into_iter());
+        let visible = tile.map(|tile| (code(1), tile)).into_iter().collect();
+        asking.handle_visible(Micros::from_millis(at), sites.iter(), &visible);
         asking.poll(Micros::from_millis(at))
     }
 

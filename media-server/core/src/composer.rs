@@ -55,7 +55,7 @@ pub enum LostReason {
 
 /// Draws the program. Owns its canvases: what [`Composer::compose`] returns may be kept by others as long as they like.
 pub struct Composer {
-    fonts: Fonts,
+    fonts: Arc<Fonts>,
     lang: Lang,
     canvas: Size,
     layout: Arc<Layout>,
@@ -76,9 +76,9 @@ pub struct Composer {
 impl Composer {
     /// Nobody in the picture: black, `canvas` large (even numbers; what is odd is cut). Plates, marks and slates are
     /// made for a canvas of 720 rows and grow with it.
-    pub fn new(fonts: Fonts, lang: Lang, canvas: Size) -> Self {
+    pub fn new(fonts: impl Into<Arc<Fonts>>, lang: Lang, canvas: Size) -> Self {
         Self {
-            fonts,
+            fonts: fonts.into(),
             lang,
             canvas: Size { width: even(canvas.width), height: even(canvas.height) },
             layout: Arc::new(Layout::default()),
@@ -91,6 +91,25 @@ impl Composer {
             painter: Painter::new(),
             dropped: 0,
             drawn: 0,
+        }
+    }
+
+    /// Another one that knows, and shows, what this one does: its own program's from here on.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        Self {
+            fonts: Arc::clone(&self.fonts),
+            layout: Arc::clone(&self.layout),
+            order: self.order.clone(),
+            tiles: self.tiles.clone(),
+            shown: self.shown.clone(),
+            tally: self.tally.clone(),
+            serials: self.serials.clone(),
+            canvases: Vec::new(),
+            painter: Painter::new(),
+            dropped: 0,
+            drawn: 0,
+            ..*self
         }
     }
 

@@ -133,7 +133,7 @@ struct Orders {
 }
 
 /// A site that takes part.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Member {
     code: SiteCode,
     ear: Ear,
@@ -159,7 +159,7 @@ impl Member {
 }
 
 /// See the file's text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Director {
     /// In the session's order.
     members: Vec<Member>,
@@ -218,6 +218,12 @@ impl Director {
             told: Shown::default(),
             why: None,
         }
+    }
+
+    /// Another one, for another program, that knows what this one does. It decides at once, on all that is seen.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        Self { told: Shown::default(), why: Some(Why::Operator), ..self.clone() }
     }
 
     /// Something happened at `now`. A `now` before an earlier one counts as that one: no time has passed.

@@ -9,6 +9,14 @@ pub struct Size {
     pub height: usize,
 }
 
+impl Size {
+    /// Half the width and height, even ones, as chroma needs them.
+    #[must_use]
+    pub const fn halved(self) -> Self {
+        Self { width: self.width / 4 * 2, height: self.height / 4 * 2 }
+    }
+}
+
 /// The program's canvas where no other is ordered.
 pub const CANVAS: Size = Size { width: 1280, height: 720 };
 

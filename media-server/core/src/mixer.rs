@@ -1,10 +1,10 @@
-//! The whole mix behind one door: playout, picture and sound of all sites, and the program's ticks.
+//! The whole mix behind one door: playout, picture and sound of all sites, and the ticks of all programs.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bridgepoint_wire::SiteCode;
-use bridgepoint_wire::local::{SiteStage, Stage};
+use bridgepoint_wire::local::{Program, Routes, Stage};
 use bridgepoint_wire::media::{AUDIO_RATE, OpusPacket, VIDEO_RATE};
 use bridgepoint_wire::text::Lang;
 
@@ -12,12 +12,13 @@ use crate::Site;
 use crate::arrangement::Layout;
 use crate::audio::{AudioMixer, BLOCK, MOST_HEARD, Mix, SoundDecoder, VoiceStats};
 use crate::composer::{Composer, Presence};
-use crate::director::{Decision, Director, DirectorInput};
+use crate::director::{Decision, DirectorInput};
 use crate::layout::Size;
 use crate::picture::Picture;
 use crate::playout::Playout;
+use crate::scene::Scene;
 use crate::text::Fonts;
-use crate::tick::Ticker;
+use crate::tick::{Due, Ticker};
 use crate::time::Micros;
 
 /// In a conference of up to so many sites everybody is heard at once; it costs less than a hundredth of a core each. In a
@@ -25,6 +26,9 @@ use crate::time::Micros;
 const ALL_HEARD: usize = 9;
 /// How often voices are compared.
 const VOICES_COMPARED: Micros = Micros::from_millis(100);
+
+/// The layout of each program that there is.
+pub type ProgramLayouts = BTreeMap<Program, Arc<Layout>>;
 
 /// Video ticks from one frame of the program to the next (25 per second).
 pub const FRAME_TICKS: u64 = 3_600;
@@ -43,11 +47,14 @@ pub struct MixerConfig {
     pub decoder: Box<dyn Fn() -> Box<dyn SoundDecoder> + Send>,
 }
 
-/// What the program needs next.
+/// What the programs need next.
 #[derive(Debug)]
 pub enum Output {
-    /// The next frame, for the program's encoder. Frames come in order, each tick at most once.
+    /// The next frame, for the program's encoder. A program's frames come in order, each tick at most once; those of all
+    /// programs at one tick follow each other.
     Frame {
+        /// Which program's.
+        program: Program,
         /// 90 kHz ticks since origin.
         ticks: u64,
         /// To be encoded.
@@ -55,8 +62,8 @@ pub enum Output {
     },
     /// The next block of sound.
     Sound(Box<Mix>),
-    /// Who is seen from the next frame on, or who is marked as speaking.
-    Seen(Decision),
+    /// Who is seen in a program from its next frame on, or who is marked as speaking.
+    Seen(Program, Decision),
 }
 
 /// A site's place in time.
@@ -70,44 +77,40 @@ struct Timed {
 /// See the crate's text for who calls what.
 pub struct Mixer {
     sites: Vec<Timed>,
-    composer: Composer,
+    /// Of the programs that somebody gets: others are not made. Never empty.
+    scenes: BTreeMap<Program, Scene>,
     audio: AudioMixer,
-    director: Director,
     directed: Micros,
-    layout: Arc<Layout>,
+    layouts: ProgramLayouts,
     stage: Stage,
     /// Muted by themselves or by an operator.
     muted: BTreeSet<SiteCode>,
-    speaking: Vec<SiteCode>,
-    /// Who has the places.
-    order: Vec<SiteCode>,
-    /// Not told yet.
-    decided: VecDeque<Decision>,
     frames: Ticker,
+    /// Only each such tick has a frame.
+    every: u8,
     blocks: Ticker,
-    last: Option<Picture>,
+    /// Frames that are due and not composed yet.
+    due: VecDeque<(Program, Due)>,
     decoder: Box<dyn Fn() -> Box<dyn SoundDecoder> + Send>,
 }
 
 impl Mixer {
     /// Nobody takes part.
     pub fn new(config: MixerConfig) -> Self {
+        let scene = Scene::new(Composer::new(config.fonts, config.lang, config.canvas));
         Self {
             sites: Vec::new(),
-            composer: Composer::new(config.fonts, config.lang, config.canvas),
+            scenes: BTreeMap::from([(Program::Main, scene)]),
             audio: AudioMixer::new(),
-            director: Director::new(),
             directed: config.start,
-            layout: Arc::default(),
+            layouts: ProgramLayouts::new(),
             stage: Stage::default(),
             muted: BTreeSet::new(),
-            speaking: Vec::new(),
-            order: Vec::new(),
-            decided: VecDeque::new(),
             frames: Ticker::new(VIDEO_RATE, FRAME_TICKS, Micros(0), config.start),
+            every: 1,
             // A block can be mixed when its time is over, like a microphone's.
             blocks: Ticker::new(AUDIO_RATE, BLOCK as u64, Micros::from_audio_ticks(BLOCK as u64), config.start),
-            last: None,
+            due: VecDeque::new(),
             decoder: config.decoder,
         }
     }
@@ -121,7 +124,6 @@ impl Mixer {
         for Timed { code, .. } in gone {
             self.audio.remove_site(&code);
         }
-        self.director.handle(now, DirectorInput::Sites(sites.iter().map(|site| site.code.clone()).collect()));
         for site in sites {
             if !self.sites.iter().any(|timed| timed.code == site.code) {
                 self.audio.add_site(site.code.clone(), (self.decoder)());
@@ -129,47 +131,54 @@ impl Mixer {
             }
         }
         self.audio.set_most_heard(if sites.len() <= ALL_HEARD { ALL_HEARD } else { MOST_HEARD });
-        self.composer.set_sites(sites);
-        self.set_stage(now, self.stage.clone(), Arc::clone(&self.layout));
+        for scene in self.scenes.values_mut() {
+            scene.set_sites(now, sites);
+        }
+        self.set_stage(now, self.stage.clone(), self.layouts.clone());
     }
 
-    /// What operators want of picture and sound from the next frame and block on. `layout` is the one that `stage` names.
-    pub fn set_stage(&mut self, now: Micros, stage: Stage, layout: Arc<Layout>) {
-        let (count, chair, large) = (layout.places(self.sites.len()), layout.chair(), layout.large());
-        let mut orders = vec![
-            DirectorInput::Places { count, chair, large },
-            DirectorInput::Pin(stage.front.clone()),
-            DirectorInput::Spotlight(stage.spotlight.clone()),
-            DirectorInput::Follow(stage.follow),
-        ];
-        for Timed { code, .. } in &self.sites {
-            let SiteStage { role, hidden, gain_db } = stage.sites.get(code).copied().unwrap_or_default();
-            orders.push(DirectorInput::Role { site: code.clone(), role });
-            orders.push(DirectorInput::Hide { site: code.clone(), on: hidden });
-            self.audio.handle_gain(code, gain_db);
-        }
-        for order in orders {
-            self.director.handle(now, order);
-        }
-        self.stage = stage;
-        // At once also where nobody's place changes: the next frame has the new tiles.
-        if self.layout != layout {
-            self.layout = layout;
-            self.composer.set_layout(Arc::clone(&self.layout), self.order.clone());
-        }
-        self.decide();
+    /// What operators want of picture and sound from the next frame and block on. `layouts` are those that `stage` names;
+    /// a program whose layout is missing keeps the one that it has.
+    pub fn set_stage(&mut self, now: Micros, stage: Stage, layouts: ProgramLayouts) {
+        (self.stage, self.layouts) = (stage, layouts);
         let codes: Vec<SiteCode> = self.sites().cloned().collect();
-        for code in codes {
-            self.quiet(now, &code);
+        self.make_scenes(&codes);
+        for (program, scene) in &mut self.scenes {
+            if let (Some(own), Some(layout)) = (self.stage.program(*program), self.layouts.get(program)) {
+                scene.set_stage(now, own, layout, &self.stage, &codes);
+            }
         }
+        for code in &codes {
+            let gain_db = self.stage.sites.get(code).map_or(0.0, |of_site| of_site.gain_db);
+            self.audio.handle_gain(code, gain_db);
+            self.quiet(now, code);
+        }
+    }
+
+    /// A program that somebody gets from now on begins with what another one shows; one that nobody gets any longer ends.
+    fn make_scenes(&mut self, codes: &[SiteCode]) {
+        let watched = self.stage.routes().watched(codes);
+        for program in &watched {
+            let first = self.scenes.values().next();
+            if let Some(twin) = first.filter(|_| !self.scenes.contains_key(program)).map(Scene::twin) {
+                self.scenes.insert(*program, twin);
+            }
+        }
+        self.scenes.retain(|program, _| watched.contains(program));
     }
 
     /// Whether a site may be heard: it is not muted, and it has the floor.
     fn quiet(&mut self, now: Micros, code: &SiteCode) {
         let on = self.muted.contains(code) || !self.stage.has_floor(code);
-        self.composer.handle_mute(code, on);
         self.audio.handle_mute(code, on);
-        self.director.handle(now, DirectorInput::Muted { site: code.clone(), on });
+        for scene in self.scenes.values_mut() {
+            scene.handle_mute(now, code, on);
+        }
+    }
+
+    /// Who gets which program.
+    pub fn routes(&self) -> Routes {
+        self.stage.routes()
     }
 
     /// Who takes part.
@@ -177,17 +186,27 @@ impl Mixer {
         self.sites.iter().map(|timed| &timed.code)
     }
 
-    /// Who is shown, and in what size of tile: whose pictures must be decoded.
-    pub fn visible(&self) -> impl Iterator<Item = (&SiteCode, Size)> {
-        self.composer.visible()
+    /// Who is shown in any program, and in what size of tile, the widest of all: whose pictures must be decoded.
+    pub fn visible(&self) -> BTreeMap<SiteCode, Size> {
+        let mut visible: BTreeMap<SiteCode, Size> = BTreeMap::new();
+        for (code, size) in self.scenes.values().flat_map(|scene| scene.composer.visible()) {
+            match visible.get_mut(code) {
+                Some(widest) if widest.width >= size.width => {}
+                Some(narrower) => *narrower = size,
+                None => drop(visible.insert(code.clone(), size)),
+            }
+        }
+        visible
     }
 
     /// A site's picture is decoded: `ticks` as its access unit had, `arrived` when the decoder gave it.
-    pub fn handle_picture(&mut self, code: &SiteCode, ticks: u64, picture: Picture, arrived: Micros) {
+    pub fn handle_picture(&mut self, code: &SiteCode, ticks: u64, picture: &Picture, arrived: Micros) {
         let media = Micros::from_video_ticks(ticks);
         if let Some(playout) = self.playout(code) {
             playout.handle_picture(media, arrived);
-            self.composer.handle_picture(code, media, picture);
+            for scene in self.scenes.values_mut() {
+                scene.composer.handle_picture(code, media, picture.clone());
+            }
         }
     }
 
@@ -195,16 +214,18 @@ impl Mixer {
     pub fn handle_packet(&mut self, code: &SiteCode, packet: OpusPacket, arrived: Micros) {
         if let Some(playout) = self.playout(code) {
             playout.handle_sound(Micros::from_audio_ticks(packet.ticks), arrived);
-            self.director.handle(arrived, DirectorInput::Level { site: code.clone(), dbov: packet.level });
+            self.direct(arrived, &DirectorInput::Level { site: code.clone(), dbov: packet.level });
             self.audio.handle_packet(code, packet);
         }
     }
 
     /// A site arrived or was lost.
     pub fn handle_presence(&mut self, now: Micros, code: &SiteCode, presence: Presence) {
-        self.composer.handle_presence(code, presence);
+        for scene in self.scenes.values_mut() {
+            scene.composer.handle_presence(code, presence);
+        }
         let on = presence == Presence::Live;
-        self.director.handle(now, DirectorInput::Present { site: code.clone(), on });
+        self.direct(now, &DirectorInput::Present { site: code.clone(), on });
     }
 
     /// A site muted itself or was muted: shown, and not heard from the next block on.
@@ -219,7 +240,14 @@ impl Mixer {
 
     /// The session is on record, or no longer.
     pub fn handle_on_record(&mut self, on: bool) {
-        self.composer.handle_on_record(on);
+        for scene in self.scenes.values_mut() {
+            scene.composer.handle_on_record(on);
+        }
+    }
+
+    /// From now on each such tick of the program has a frame: each, or every second.
+    pub fn set_every(&mut self, every: u8) {
+        self.every = every.max(1);
     }
 
     /// When [`Mixer::poll`] will have something next.
@@ -232,27 +260,28 @@ impl Mixer {
     pub fn poll(&mut self, now: Micros) -> Option<Output> {
         if now - self.directed >= VOICES_COMPARED {
             self.directed = now;
-            self.director.handle(now, DirectorInput::Tick);
+            self.direct(now, &DirectorInput::Tick);
         }
-        self.decide();
-        if let Some(decision) = self.decided.pop_front() {
-            return Some(Output::Seen(decision));
+        for (program, scene) in &mut self.scenes {
+            if let Some(decision) = scene.poll() {
+                return Some(Output::Seen(*program, decision));
+            }
         }
         // The earlier one first: after a stall picture and sound come interleaved as they would have.
-        if self.frames.poll_timeout() <= self.blocks.poll_timeout()
+        while self.due.is_empty()
+            && self.frames.poll_timeout() <= self.blocks.poll_timeout()
             && let Some(due) = self.frames.due(now)
         {
-            let picture = match &self.last {
-                Some(last) if due.repeat => last.clone(),
-                _ => {
-                    // The one before is given back first: its canvas may be the next to be drawn on.
-                    self.last = None;
-                    self.handle_tick(now);
-                    self.composer.compose(Micros::from_video_ticks(due.ticks))
-                }
-            };
-            self.last = Some(picture.clone());
-            return Some(Output::Frame { ticks: due.ticks, picture });
+            if (due.ticks / FRAME_TICKS).is_multiple_of(self.every.into()) {
+                self.handle_tick(now);
+                self.due.extend(self.scenes.keys().map(|program| (*program, due)));
+            }
+        }
+        while let Some((program, due)) = self.due.pop_front() {
+            // None: it ended meanwhile.
+            if let Some(scene) = self.scenes.get_mut(&program) {
+                return Some(Output::Frame { program, ticks: due.ticks, picture: scene.compose(due) });
+            }
         }
         let due = self.blocks.due(now)?;
         self.handle_tick(now);
@@ -271,18 +300,11 @@ impl Mixer {
         (self.frames.skipped(), self.blocks.skipped())
     }
 
-    fn decide(&mut self) {
-        let Some(decision) = self.director.poll() else { return };
-        self.composer.set_layout(Arc::clone(&self.layout), decision.order.clone());
-        for code in self.speaking.iter().filter(|code| !decision.speaking.contains(code)) {
-            self.composer.handle_speaking(code, false);
+    /// Tells the directors of all programs.
+    fn direct(&mut self, now: Micros, input: &DirectorInput) {
+        for scene in self.scenes.values_mut() {
+            scene.director.handle(now, input.clone());
         }
-        for code in &decision.speaking {
-            self.composer.handle_speaking(code, true);
-        }
-        self.speaking.clone_from(&decision.speaking);
-        self.order.clone_from(&decision.order);
-        self.decided.push_back(decision);
     }
 
     fn handle_tick(&mut self, now: Micros) {
@@ -290,8 +312,10 @@ impl Mixer {
             playout.handle_tick(now);
             if let Some(delay) = playout.delay().filter(|delay| *told != Some(*delay)) {
                 *told = Some(delay);
-                self.composer.handle_delay(code, delay);
                 self.audio.handle_delay(code, delay);
+                for scene in self.scenes.values_mut() {
+                    scene.composer.handle_delay(code, delay);
+                }
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bridgepoint_wire::local::{ProgramStage, SiteRole, SiteStage};
+
 use super::*;
 use crate::audio::DecodeFailed;
 use crate::layout::Size;
@@ -130,13 +132,13 @@ fn play(events: Vec<(Micros, Event)>, tick_ms: f64, noise: &mut Noise) -> (Heard
         }
         while let Some((arrived, event)) = events.next_if(|(at, _)| *at <= now) {
             match event {
-                Event::Picture(ticks, luma) => mixer.handle_picture(&code("a"), ticks, picture(luma), arrived),
+                Event::Picture(ticks, luma) => mixer.handle_picture(&code("a"), ticks, &picture(luma), arrived),
                 Event::Sound(packet) => mixer.handle_packet(&code("a"), packet, arrived),
             }
         }
         while let Some(output) = mixer.poll(now) {
             match output {
-                Output::Frame { ticks, picture } => {
+                Output::Frame { ticks, picture, .. } => {
                     let plane = picture.plane(0);
                     let luma = plane.data[300 * plane.stride + 300];
                     if (luma > 150) != std::mem::replace(&mut bright, luma > 150) && bright {
@@ -144,7 +146,7 @@ fn play(events: Vec<(Micros, Event)>, tick_ms: f64, noise: &mut Noise) -> (Heard
                     }
                     heard.frames.push((ticks, luma));
                 }
-                Output::Seen(_) => {}
+                Output::Seen(..) => {}
                 Output::Sound(mix) => {
                     for (n, sample) in mix.shared.iter().enumerate() {
                         if (*sample > 8_000) != std::mem::replace(&mut loud, *sample > 8_000) && loud {
@@ -231,7 +233,7 @@ fn tick_thread_that_sleeps_for_a_second_loses_no_sound() {
         let now = Micros::from_millis(100_000 + step * 5);
         while let Some((arrived, event)) = events.next_if(|(at, _)| *at <= now) {
             match event {
-                Event::Picture(ticks, luma) => mixer.handle_picture(&code("a"), ticks, picture(luma), arrived),
+                Event::Picture(ticks, luma) => mixer.handle_picture(&code("a"), ticks, &picture(luma), arrived),
                 Event::Sound(packet) => mixer.handle_packet(&code("a"), packet, arrived),
             }
         }
@@ -239,7 +241,7 @@ fn tick_thread_that_sleeps_for_a_second_loses_no_sound() {
             match output {
                 Output::Frame { .. } => frames += 1,
                 Output::Sound(_) => blocks += 1,
-                Output::Seen(_) => {}
+                Output::Seen(..) => {}
             }
         }
     }
@@ -260,4 +262,139 @@ fn site_that_stalls_stops_nobody_and_comes_back_in_sync() {
     assert!((95..=110).contains(&slate), "{slate}");
     let offsets = lip_sync(&heard);
     assert!(offsets.len() >= 20 && offsets.iter().all(|offset| offset.abs() <= 20.0), "{offsets:?}");
+}
+
+/// Ten sites of which all are there and send pictures of their own grey; what operators order; what is seen.
+struct Hall {
+    mixer: Mixer,
+    at: Micros,
+    frames: BTreeMap<Program, Vec<u64>>,
+    seen: BTreeMap<Program, Vec<String>>,
+    last: BTreeMap<Program, Picture>,
+}
+
+const HALL: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+
+impl Hall {
+    fn new() -> Self {
+        let mut mixer = mixer();
+        let at = Micros::from_millis(100_000);
+        mixer.set_sites(at, &HALL.map(|name| Site { code: code(name), name: name.into() }));
+        for name in HALL {
+            mixer.handle_presence(at, &code(name), Presence::Live);
+        }
+        Self { mixer, at, frames: BTreeMap::new(), seen: BTreeMap::new(), last: BTreeMap::new() }
+    }
+
+    fn order(&mut self, stage: &Stage) {
+        let layouts = Program::ALL.into_iter().filter_map(|program| {
+            let layout = crate::Layouts::builtin().by_name(&stage.program(program)?.layout)?;
+            Some((program, layout))
+        });
+        self.mixer.set_stage(self.at, stage.clone(), layouts.collect());
+    }
+
+    fn play(&mut self, millis: i64) {
+        for _ in 0..millis / 20 {
+            self.at = self.at + Micros::from_millis(20);
+            for (n, name) in HALL.iter().enumerate() {
+                let ticks = self.at.0 as u64 * 9 / 100;
+                self.mixer.handle_picture(&code(name), ticks, &picture(40 + 20 * n as u8), self.at);
+            }
+            while let Some(output) = self.mixer.poll(self.at) {
+                match output {
+                    Output::Frame { program, ticks, picture } => {
+                        self.frames.entry(program).or_default().push(ticks);
+                        self.last.insert(program, picture);
+                    }
+                    Output::Seen(program, decision) => {
+                        let order = decision.order.iter().map(SiteCode::as_str).collect();
+                        self.seen.entry(program).or_default().push(order);
+                    }
+                    Output::Sound(_) => {}
+                }
+            }
+        }
+    }
+
+    fn luma(&self, program: Program) -> u8 {
+        let plane = self.last[&program].plane(0);
+        plane.data[300 * plane.stride + 300]
+    }
+}
+
+fn single(front: &str) -> ProgramStage {
+    ProgramStage { layout: "single".into(), front: Some(code(front)), spotlight: None, follow: false }
+}
+
+fn two_programs() -> Stage {
+    let official = SiteStage { role: SiteRole::Official, ..SiteStage::default() };
+    Stage {
+        main: ProgramStage { layout: "grid-4".into(), ..ProgramStage::default() },
+        others: [(Program::Officials, single("j"))].into(),
+        sites: [(code("a"), official)].into(),
+        ..Stage::default()
+    }
+}
+
+#[test]
+fn two_programs_are_directed_apart_and_decoded_once_in_the_larger_size() {
+    let mut hall = Hall::new();
+    let mut stage = two_programs();
+    hall.order(&stage);
+    hall.play(1_000);
+    assert_eq!(hall.seen[&Program::Main].last().unwrap(), "abcd");
+    assert_eq!(hall.seen[&Program::Officials].last().unwrap(), "j");
+    assert_eq!(hall.frames[&Program::Main], hall.frames[&Program::Officials]);
+    assert_eq!((hall.luma(Program::Main), hall.luma(Program::Officials)), (40, 220));
+    let size = |hall: &Hall, name: &str| hall.mixer.visible().get(&code(name)).map(|size| size.width);
+    let sizes = ["a", "d", "e", "j"].map(|name| size(&hall, name));
+    assert_eq!(sizes, [Some(640), Some(640), None, Some(1280)]);
+    // The same site in both: once, as large as the larger one.
+    stage.main.front = Some(code("j"));
+    hall.order(&stage);
+    hall.play(1_000);
+    assert_eq!(hall.seen[&Program::Main].last().unwrap(), "jabc");
+    assert_eq!((hall.seen[&Program::Officials].len(), size(&hall, "j")), (1, Some(1280)));
+}
+
+#[test]
+fn a_program_that_nobody_gets_is_not_composed_and_nobody_is_seen_because_of_it() {
+    let mut hall = Hall::new();
+    let mut stage = two_programs();
+    let official = std::mem::take(&mut stage.sites);
+    hall.order(&stage);
+    hall.play(1_000);
+    assert!(!hall.frames.contains_key(&Program::Officials) && !hall.mixer.visible().contains_key(&code("j")));
+    stage.sites = official;
+    hall.order(&stage);
+    let before = hall.frames[&Program::Main].len();
+    hall.play(1_000);
+    assert_eq!(hall.frames[&Program::Officials], hall.frames[&Program::Main][before..]);
+    // Recorded, it is made without anybody who gets it; then the main one is for those that remain.
+    stage.recorded = Program::Officials;
+    stage.sites = HALL.map(|name| (code(name), SiteStage { role: SiteRole::Chair, ..SiteStage::default() })).into();
+    hall.order(&stage);
+    let before = hall.frames[&Program::Main].len();
+    hall.play(1_000);
+    assert_eq!(hall.frames[&Program::Main].len(), before, "nobody gets the main program");
+    stage.sites.clear();
+    hall.order(&stage);
+    hall.play(1_000);
+    assert_eq!(hall.frames[&Program::Main].len(), before + 25);
+    assert_eq!(hall.frames[&Program::Officials].len(), 75);
+}
+
+#[test]
+fn a_new_program_begins_with_the_pictures_of_those_that_were_in_sight() {
+    let mut hall = Hall::new();
+    let mut stage = two_programs();
+    let official = std::mem::take(&mut stage.sites);
+    hall.order(&stage);
+    hall.play(1_000);
+    stage.others.insert(Program::Officials, single("b"));
+    stage.sites = official;
+    hall.order(&stage);
+    hall.play(40);
+    assert_eq!((hall.frames[&Program::Officials].len(), hall.luma(Program::Officials)), (1, 60));
 }

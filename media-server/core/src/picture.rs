@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::layout::{Rect, Size};
+use crate::layout::{Placing, Rect, Size};
+use crate::scale::Painter;
 
 /// Luma of black (limited range).
 pub const BLACK_Y: u8 = 16;
@@ -79,6 +80,17 @@ impl Picture {
     /// The three planes in one piece of memory, where they are so.
     pub fn whole(&self) -> Option<Whole<'_>> {
         self.0.whole()
+    }
+
+    /// The same in half its width and height, even ones.
+    #[must_use]
+    pub fn halved(&self) -> Self {
+        let size = self.size().halved();
+        let from = Rect { x: 0, y: 0, width: size.width * 2, height: size.height * 2 };
+        let to = Rect { x: 0, y: 0, width: size.width, height: size.height };
+        let mut half = Frame::black(size);
+        Painter::new().draw(self, &mut half, Placing { from, to });
+        Arc::new(half).into()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bridgepoint_wire::event::{Event, MutedBy, PressRefusal};
-use bridgepoint_wire::local::{FromWorker, SiteStats, Stage, ToWorker};
+use bridgepoint_wire::local::{FromWorker, Shed, SiteStats, Stage, ToWorker};
 use bridgepoint_wire::presence::Online;
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,12 @@ pub struct Figures {
     pub late_ticks: u32,
     /// Datagrams dropped at the media port since this worker began: from strangers, malformed, forged, repeated.
     pub dropped_datagrams: u64,
+    /// Share of that second in which the worker's busiest thread ran or was kept waiting for a processor; 0 to 1.
+    pub busy: f32,
+    /// Processors that ran for the worker and its children.
+    pub cpu: f32,
+    /// What the conference does without, because the machine is too slow for all of it.
+    pub shed: Shed,
 }
 
 /// One session. Reads no clock: every method is told the time (server's clock, ms since 1970).
@@ -408,6 +414,9 @@ impl Session {
                     program_fps: stats.program_fps,
                     late_ticks: stats.late_ticks,
                     dropped_datagrams: stats.dropped,
+                    busy: stats.busy,
+                    cpu: stats.cpu,
+                    shed: stats.shed,
                 });
                 for site in stats.sites {
                     if let Some(member) = self.members.get_mut(&site.code) {

@@ -10,6 +10,7 @@ use crate::text::{Face, Fonts};
 const GROUND: Colour = [44, 142, 120];
 
 /// A plain ground over all of a tile and a text in its middle.
+#[derive(Clone)]
 pub struct Slate {
     tile: Rect,
     lines: Vec<Overlay>,

@@ -1,6 +1,6 @@
 //! The centre's end: a whole conference on one UDP socket and one thread.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::command::IceCredentials;
+use bridgepoint_wire::local::{Program, Routes};
 use bridgepoint_wire::media::{AUDIO_RATE, AccessUnit, OpusPacket, VIDEO_RATE};
 
 use crate::batch::{Inbox, Outbox, Waker, Wakes, raise_priority, waker, widen};
@@ -62,8 +63,8 @@ pub enum CentreEvent {
         /// The block.
         packet: OpusPacket,
     },
-    /// Somebody who receives the program needs a key frame.
-    KeyWanted,
+    /// Somebody who receives this program needs a key frame.
+    KeyWanted(Program),
     /// Once a second.
     Stats(CentreStats),
 }
@@ -105,7 +106,8 @@ enum Command {
 }
 
 enum Media {
-    Program(AccessUnit),
+    Program(Program, AccessUnit),
+    Routes(Routes),
     Shared(OpusPacket, Vec<SiteCode>),
     Own(SiteCode, OpusPacket),
 }
@@ -167,8 +169,8 @@ impl CentreLink {
             scratch: Vec::new(),
             dropped: 0,
             dropped_total: 0,
-            key_wanted: false,
-            key_wanted_at: None,
+            routes: Routes::default(),
+            keys: BTreeMap::new(),
             next_tick: now,
             last_stats: now,
             events: Box::new(events),
@@ -210,9 +212,16 @@ impl CentreLink {
         self.command(Command::Remove(code.clone()));
     }
 
-    /// Sends a program picture to everybody. A receiver that has come new gets the first key frame and what follows.
-    pub fn send_program(&self, unit: AccessUnit) {
-        self.media(Media::Program(unit));
+    /// Sends a program's picture to those who get it. A receiver that has come new gets the first key frame and what
+    /// follows.
+    pub fn send_program(&self, program: Program, unit: AccessUnit) {
+        self.media(Media::Program(program, unit));
+    }
+
+    /// Says who gets which program, from the next picture on (so it begins: everybody the main one). Viewers get the
+    /// recorded one. Who changes gets the first key frame of the new one and what follows.
+    pub fn route(&self, routes: Routes) {
+        self.media(Media::Routes(routes));
     }
 
     /// Sends a block of the shared mix to everybody but `except`.
@@ -299,6 +308,23 @@ enum Role {
     Viewer(u64),
 }
 
+impl Role {
+    fn program(&self, routes: &Routes) -> Program {
+        match self {
+            Self::Site { code, .. } => routes.of(code),
+            Self::Viewer(_) => routes.recorded,
+        }
+    }
+}
+
+/// A program's key frame, as receivers ask for it.
+#[derive(Default)]
+struct KeyWish {
+    wanted: bool,
+    /// When the encoder was asked last.
+    at: Option<Instant>,
+}
+
 struct Entry {
     peer: Peer,
     role: Role,
@@ -318,8 +344,8 @@ struct Centre {
     scratch: Vec<SeatEvent>,
     dropped: u64,
     dropped_total: u64,
-    key_wanted: bool,
-    key_wanted_at: Option<Instant>,
+    routes: Routes,
+    keys: BTreeMap<Program, KeyWish>,
     next_tick: Instant,
     last_stats: Instant,
     events: Box<dyn FnMut(CentreEvent) + Send>,
@@ -453,7 +479,9 @@ impl Centre {
         }
         for event in self.scratch.drain(..) {
             match (event, &entry.role) {
-                (SeatEvent::KeyWanted(_), _) => self.key_wanted = true,
+                (SeatEvent::KeyWanted(_), role) => {
+                    self.keys.entry(role.program(&self.routes)).or_default().wanted = true;
+                }
                 (SeatEvent::Unit { track, unit, after_loss }, Role::Site { code, .. }) => {
                     let encoding = match track {
                         Track::Main => Encoding::Main,
@@ -557,17 +585,29 @@ impl Centre {
 
     fn handle_media(&mut self, media: Media, now: Now) {
         match media {
-            Media::Program(unit) => {
+            Media::Program(program, unit) => {
                 let payloads = packetize(&unit);
                 let captured = self.captured(unit.ticks, VIDEO_RATE, now);
                 if unit.key {
-                    self.key_wanted = false;
+                    self.keys.entry(program).or_default().wanted = false;
                 }
-                for entry in self.peers.values_mut() {
+                for entry in self.peers.values_mut().filter(|entry| entry.role.program(&self.routes) == program) {
                     if let Some(seat) = entry.peer.live() {
                         seat.write_video(Track::Program, &payloads, unit.key, unit.ticks, captured, now.mono);
                     }
                 }
+            }
+            Media::Routes(routes) => {
+                for entry in self.peers.values_mut() {
+                    let program = entry.role.program(&routes);
+                    if program != entry.role.program(&self.routes) {
+                        self.keys.entry(program).or_default().wanted = true;
+                        if let Some(seat) = entry.peer.live() {
+                            seat.begin_again(Track::Program);
+                        }
+                    }
+                }
+                self.routes = routes;
             }
             Media::Shared(packet, except) => {
                 let captured = self.captured(packet.ticks, AUDIO_RATE, now);
@@ -601,10 +641,11 @@ impl Centre {
                 self.dispatch(id, now);
             }
         }
-        if self.key_wanted && self.key_wanted_at.is_none_or(|at| now.mono >= at + KEY_APART) {
-            self.key_wanted = false;
-            self.key_wanted_at = Some(now.mono);
-            (self.events)(CentreEvent::KeyWanted);
+        for (program, key) in &mut self.keys {
+            if key.wanted && key.at.is_none_or(|at| now.mono >= at + KEY_APART) {
+                *key = KeyWish { wanted: false, at: Some(now.mono) };
+                (self.events)(CentreEvent::KeyWanted(*program));
+            }
         }
         if now.mono >= self.next_tick {
             self.next_tick = now.mono + TICK;

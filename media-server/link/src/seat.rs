@@ -585,6 +585,13 @@ impl Seat {
         self.due = now;
     }
 
+    /// What is written to this track from here on is another stream: nothing of it before its first key frame.
+    pub(crate) fn begin_again(&mut self, track: Track) {
+        for (_, out) in self.streams.video_out.iter_mut().filter(|(t, _)| *t == track) {
+            out.started = false;
+        }
+    }
+
     /// Writes a block of sound. Goes out with the next [`Self::advance`].
     pub(crate) fn write_audio(&mut self, packet: &OpusPacket, captured: Instant, now: Instant) {
         if !self.is_connected() {

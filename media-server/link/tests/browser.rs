@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use bridgepoint_link::{CentreEvent, CentreLink, Encoding, Identity};
+use bridgepoint_wire::local::Program;
 use bridgepoint_wire::media::{AccessUnit, OpusPacket};
 use common::*;
 
@@ -146,7 +147,7 @@ fn play(
     let mut n = 0_u64;
     while begin.elapsed() < limit && !done() {
         let unit = AccessUnit { ticks: base * 90 + n * 3_600, ..pictures[n as usize % pictures.len()].clone() };
-        link.send_program(unit);
+        link.send_program(Program::Main, unit);
         for half in 0..2 {
             // Silence in 20 ms (RFC 6716: CELT, full band, one frame).
             let data = vec![0xF8, 0xFF, 0xFE].into();
@@ -184,7 +185,7 @@ fn chromium_decodes_the_program() {
     });
     println!("{last}");
     assert!(seen, "{last}");
-    let wanted = centre.events.try_iter().any(|(_, event)| matches!(event, CentreEvent::KeyWanted));
+    let wanted = centre.events.try_iter().any(|(_, event)| matches!(event, CentreEvent::KeyWanted(_)));
     assert!(wanted, "a viewer that joins asks for a key frame");
     centre.link.whep_end(1);
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bridgepoint_link::{BoxEvent, CentreEvent, Encoding, Identity};
+use bridgepoint_wire::local::{Program, Routes};
 use common::*;
 
 const FRAMES: u64 = 60;
@@ -137,4 +138,49 @@ fn a_speaker_hears_its_own_mix_and_everybody_else_the_shared_one() {
         let expected: Vec<_> = (0..30).map(|n| sound(if own(n) { 2 } else { 1 }, n, base + n * 960)).collect();
         assert_eq!(heard, expected, "site {index}");
     }
+}
+
+#[test]
+fn who_changes_programs_gets_every_frame_of_one_or_the_other_from_a_key_frame_on() {
+    const CHANGE: u64 = 30;
+    let identity = Identity::generate();
+    let origin = now_ms() - 1_000;
+    let centre = centre(anywhere(), &identity, origin);
+    let pairings: Vec<_> = (0..2).map(Pairing::new).collect();
+    for pairing in &pairings {
+        pairing.admit(&centre.link);
+    }
+    let sites: Vec<_> =
+        pairings.iter().map(|p| p.start(anywhere(), &p.join(centre.address, &identity, origin))).collect();
+    for site in &sites {
+        wait(&site.events, Duration::from_secs(5), |_, e| matches!(e, BoxEvent::Up).then_some(()));
+    }
+    let base = now_ms() - origin;
+    // The officials' program has its next key frame two frames after the change.
+    let main = |n: u64| unit(50, n, base * 90 + n * 3_600);
+    let officials = |n: u64| unit(60, n + 50 - (CHANGE + 2), base * 90 + n * 3_600);
+    paced(FRAMES, |n| {
+        if n == CHANGE {
+            let apart = [(code(1), Program::Officials)].into();
+            centre.link.route(Routes { apart, ..Routes::default() });
+        }
+        centre.link.send_program(Program::Main, main(n));
+        centre.link.send_program(Program::Officials, officials(n));
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    let got = |site: &Site| {
+        let units = site.events.try_iter().filter_map(|(_, event)| match event {
+            BoxEvent::Program(unit) => Some(unit),
+            _ => None,
+        });
+        units.collect::<Vec<_>>()
+    };
+    assert!(got(&sites[0]) == (0..FRAMES).map(main).collect::<Vec<_>>());
+    let changed: Vec<_> = (0..CHANGE).map(main).chain((CHANGE + 2..FRAMES).map(officials)).collect();
+    assert!(got(&sites[1]) == changed);
+    let wanted = centre.events.try_iter().filter_map(|(_, event)| match event {
+        CentreEvent::KeyWanted(program) => Some(program),
+        _ => None,
+    });
+    assert!(wanted.collect::<Vec<_>>().contains(&Program::Officials));
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bridgepoint_link::{BoxEvent, CentreEvent, CentreLink, Identity};
+use bridgepoint_wire::local::Program;
 use common::*;
 
 fn free_port() -> SocketAddr {
@@ -22,7 +23,7 @@ fn program_beside<R>(link: &CentreLink, origin: u64, with: impl FnOnce() -> R) -
             let mut n = 0;
             while !stop.load(Ordering::Relaxed) {
                 // All key frames: what is measured is the link, not an encoder.
-                link.send_program(unit(50, 0, (now_ms() - origin) * 90));
+                link.send_program(Program::Main, unit(50, 0, (now_ms() - origin) * 90));
                 n += 1;
                 std::thread::sleep(Duration::from_millis(20));
             }

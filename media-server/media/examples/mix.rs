@@ -109,14 +109,14 @@ fn tick_thread(
         let at = now();
         while let Some((arrived, input)) = next.take() {
             match input {
-                Input::Picture(code, ticks, picture) => mixer.handle_picture(&code, ticks, picture, arrived),
+                Input::Picture(code, ticks, picture) => mixer.handle_picture(&code, ticks, &picture, arrived),
                 Input::Sound(code, packet) => mixer.handle_packet(&code, packet, arrived),
             }
             next = received.try_recv().ok();
         }
         while let Some(output) = mixer.poll(at) {
             match output {
-                Output::Frame { ticks, picture } => {
+                Output::Frame { ticks, picture, .. } => {
                     let plane = picture.plane(0);
                     let mark = plane.data[120 * plane.stride + 200] > 150;
                     if mark && !std::mem::replace(&mut bright, mark) {
@@ -125,7 +125,7 @@ fn tick_thread(
                     bright = mark;
                     encoder.push(picture, ticks);
                 }
-                Output::Seen(_) => {}
+                Output::Seen(..) => {}
                 Output::Sound(mix) => {
                     let peak = mix.shared.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0) > 3_000;
                     if peak && !loud {

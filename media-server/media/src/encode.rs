@@ -6,13 +6,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use bridgepoint_wire::command::VideoOrder;
 use bridgepoint_wire::media::AccessUnit;
-use server_core::Picture;
+use server_core::{Picture, Size};
 
 use crate::MediaError;
 use crate::chain::{self, Chain};
@@ -38,8 +38,18 @@ pub enum EncoderEvent {
 #[derive(Debug)]
 pub struct ProgramEncoder {
     queue: SyncSender<(Picture, u64)>,
-    key: Arc<AtomicBool>,
+    wishes: Arc<Wishes>,
     dropped: AtomicU64,
+}
+
+/// What the encoder's thread is told beside frames, and how far it is behind with them.
+#[derive(Debug)]
+struct Wishes {
+    key: AtomicBool,
+    /// The first frame with these ticks or later becomes a key frame.
+    key_from: AtomicU64,
+    half: AtomicBool,
+    waiting: AtomicUsize,
 }
 
 impl ProgramEncoder {
@@ -54,8 +64,13 @@ impl ProgramEncoder {
     ) -> Result<Self, MediaError> {
         let encoder = Encoder::new(order)?;
         let (queue, frames) = sync_channel(MOST_WAITING);
-        let key = Arc::new(AtomicBool::new(false));
-        let wanted = Arc::clone(&key);
+        let wishes = Arc::new(Wishes {
+            key: AtomicBool::new(false),
+            key_from: AtomicU64::new(u64::MAX),
+            half: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+        });
+        let wanted = Arc::clone(&wishes);
         thread::Builder::new()
             .name("encode program".into())
             .spawn(move || {
@@ -63,14 +78,17 @@ impl ProgramEncoder {
                 run(order, encoder, &frames, &wanted, &mut events);
             })
             .map_err(|error| MediaError::NoThread { what: "encoding".into(), reason: error.to_string() })?;
-        Ok(Self { queue, key, dropped: AtomicU64::new(0) })
+        Ok(Self { queue, wishes, dropped: AtomicU64::new(0) })
     }
 
     /// The next frame, of the ordered size; 90 kHz ticks grow. Never blocks; `false`: the encoder is so far behind that
     /// the frame was dropped.
     pub fn push(&self, picture: Picture, ticks: u64) -> bool {
+        // Counted before it is taken out again.
+        self.wishes.waiting.fetch_add(1, Ordering::Relaxed);
         let taken = self.queue.try_send((picture, ticks)).is_ok();
         if !taken {
+            self.wishes.waiting.fetch_sub(1, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         taken
@@ -78,7 +96,22 @@ impl ProgramEncoder {
 
     /// The next frame becomes a key frame. Any number of wishes before it make one.
     pub fn force_key(&self) {
-        self.key.store(true, Ordering::Relaxed);
+        self.wishes.key.store(true, Ordering::Relaxed);
+    }
+
+    /// From the next frame on the program has half its width and height, or all of them: it goes on with a key frame.
+    pub fn set_half(&self, on: bool) {
+        self.wishes.half.store(on, Ordering::Relaxed);
+    }
+
+    /// Frames that wait, or are being encoded.
+    pub fn waiting(&self) -> usize {
+        self.wishes.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The first frame with these ticks or later becomes a key frame, whatever waits before it.
+    pub fn force_key_from(&self, ticks: u64) {
+        self.wishes.key_from.store(ticks, Ordering::Relaxed);
     }
 
     /// How many frames were dropped because the encoder did not keep up.
@@ -91,10 +124,10 @@ fn run(
     order: VideoOrder,
     encoder: Encoder,
     frames: &Receiver<(Picture, u64)>,
-    key: &AtomicBool,
+    wishes: &Wishes,
     events: &mut impl FnMut(EncoderEvent),
 ) {
-    let mut encoder = Some(encoder);
+    let (mut encoder, mut halved) = (Some(encoder), false);
     let mut waiting = VecDeque::new();
     loop {
         if waiting.is_empty() {
@@ -104,9 +137,16 @@ fn run(
         waiting.extend(frames.try_iter());
         hurry(&mut waiting);
         let Some((picture, ticks)) = waiting.pop_front() else { continue };
+        let half = wishes.half.load(Ordering::Relaxed);
+        if half != std::mem::replace(&mut halved, half) {
+            encoder = None;
+        }
+        let (order, picture) = if half { (halve(order), picture.halved()) } else { (order, picture) };
         let result = match encoder.take().map_or_else(|| Encoder::new(order), Ok) {
             Ok(mut ready) => {
-                let key = key.swap(false, Ordering::Relaxed);
+                let from = |at: u64| (at <= ticks).then_some(u64::MAX);
+                let due = wishes.key_from.fetch_update(Ordering::Relaxed, Ordering::Relaxed, from).is_ok();
+                let key = wishes.key.swap(false, Ordering::Relaxed) || due;
                 let result = ready.encode(picture, ticks, key, |unit| events(EncoderEvent::Unit(unit)));
                 if result.is_ok() {
                     encoder = Some(ready);
@@ -118,7 +158,14 @@ fn run(
         if let Err(error) = result {
             events(EncoderEvent::Failed(error));
         }
+        wishes.waiting.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// A quarter of the pixels needs more than a quarter of the bits.
+fn halve(order: VideoOrder) -> VideoOrder {
+    let size = Size { width: order.width.into(), height: order.height.into() }.halved();
+    VideoOrder { width: size.width as u16, height: size.height as u16, kbps: order.kbps / 2, ..order }
 }
 
 fn hurry(waiting: &mut VecDeque<(Picture, u64)>) {
@@ -265,7 +312,7 @@ impl AsRef<[u8]> for Canvas {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use server_core::{Frame, Size};
+    use server_core::Frame;
 
     #[test]
     fn encoder_that_is_far_behind_gets_the_newest_picture_for_every_time_stamp() {

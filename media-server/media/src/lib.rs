@@ -7,7 +7,7 @@
 //! * one [`VideoDecoder`] for each visible site: `push` from the link's callback (never blocks); its callback runs in
 //!   the decoder's own thread and hands on pictures (read the clock there: that is `arrived` of
 //!   `server_core::Mixer::handle_picture`), and says when a key frame is wanted from the site;
-//! * one [`ProgramEncoder`]: `push` each `Output::Frame` (never blocks); its callback runs in the encoder's thread and
+//! * one [`ProgramEncoder`] for each program: `push` each `Output::Frame` (never blocks); its callback runs in the encoder's thread and
 //!   hands on access units, each before the next frame is taken;
 //! * [`OpusEnc`] for the shared mix and one for each site that gets its own mix, called in the tick thread;
 //! * [`OpusDec`] goes into `MixerConfig::decoder`.

@@ -336,7 +336,7 @@ fn whole_program_frame_is_written_as_a_picture() {
         let mut decoder = Decoder::new().unwrap();
         for unit in clip(width, height, 4) {
             let arrived = Micros::from_video_ticks(unit.ticks);
-            decoder.decode(&unit, |ticks, picture| mixer.handle_picture(&site.code, ticks, picture, arrived)).unwrap();
+            decoder.decode(&unit, |ticks, picture| mixer.handle_picture(&site.code, ticks, &picture, arrived)).unwrap();
         }
     }
     let mut last = None;

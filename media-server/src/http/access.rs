@@ -56,13 +56,13 @@ pub async fn login(
     let address = peer.map_or_else(String::new, |Extension(Peer(address))| address.ip().to_string());
     if !app.wrong_passwords().may_try(&address, now_ms()) {
         let text = "too many wrong passwords; try again in five minutes".to_owned();
-        return Err(ApiError(StatusCode::TOO_MANY_REQUESTS, text));
+        return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, text));
     }
     let stored = app.store.password(&login.user)?;
     let checked = tokio::task::spawn_blocking(move || auth::check_password(&login.password, stored.as_deref()));
     if !checked.await.map_err(ApiError::internal)? {
         app.wrong_passwords().handle_failure(address, now_ms());
-        return Err(ApiError(StatusCode::UNAUTHORIZED, "wrong user name or password".into()));
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong user name or password"));
     }
     let token = secret::token().map_err(ApiError::internal)?;
     let now = now_ms();
@@ -88,7 +88,7 @@ pub async fn me(Extension(who): Extension<Who>) -> Json<serde_json::Value> {
 /// Lets a request pass that comes from a known operator, with their name.
 pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let headers = request.headers();
-    let unknown = || ApiError(StatusCode::UNAUTHORIZED, "log in first".into());
+    let unknown = || ApiError::new(StatusCode::UNAUTHORIZED, "log in first");
     let who = match (bearer(headers), cookie(headers)) {
         (Some(token), _) => {
             let name = app.store.token(&secret::sha256(token.as_bytes()))?.ok_or_else(unknown)?;
@@ -99,7 +99,7 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
             let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
             if changes && headers.get(CSRF.0).is_none_or(|value| value != CSRF.1) {
                 let text = format!("the header {}: {} is missing", CSRF.0, CSRF.1);
-                return Err(ApiError(StatusCode::FORBIDDEN, text));
+                return Err(ApiError::new(StatusCode::FORBIDDEN, text));
             }
             Who { name, origin: Origin::Console }
         }

@@ -70,7 +70,7 @@ fn must_hold_token(app: &App, site: &bridgepoint_wire::SiteCode, headers: &Heade
     // Hashes are compared: how long that takes tells nothing of the token.
     match (app.store.whip(site)?, offered) {
         (Some(stored), Some(offered)) if stored == offered => Ok(()),
-        _ => Err(ApiError(StatusCode::UNAUTHORIZED, "this site is not open for WHIP with that token".into())),
+        _ => Err(ApiError::new(StatusCode::UNAUTHORIZED, "this site is not open for WHIP with that token")),
     }
 }
 
@@ -79,11 +79,11 @@ fn must_be_sdp(headers: &HeaderMap) -> Result<(), ApiError> {
     if given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(SDP) {
         return Ok(());
     }
-    Err(ApiError(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the body must be {SDP}")))
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the body must be {SDP}")))
 }
 
 async fn created(answer: oneshot::Receiver<Answer>, location: String) -> Result<Response, ApiError> {
-    let unavailable = |what: &str| ApiError(StatusCode::SERVICE_UNAVAILABLE, what.to_owned());
+    let unavailable = |what: &str| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, what.to_owned());
     let answer = tokio::time::timeout(ANSWER, answer).await;
     let answer = answer.map_err(|_| unavailable("the conference does not answer; try again"))?;
     let answer = answer.map_err(|_| unavailable("the conference has ended"))?;

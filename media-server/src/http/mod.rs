@@ -81,6 +81,8 @@ pub fn router(app: App) -> Router {
         .route("/api/sessions/{id}/stop", post(sessions::stop))
         .route("/api/sessions/{id}/mute", post(sessions::mute))
         .route("/api/sessions/{id}/layout", post(sessions::lay_out))
+        .route("/api/sessions/{id}/program", post(sessions::switch_program))
+        .route("/api/sessions/{id}/recorded", post(sessions::record_program))
         .route("/api/sessions/{id}/site", post(sessions::stage_site))
         .route("/api/sessions/{id}/floor", post(sessions::floor))
         .route("/api/layouts", get(sessions::layouts))

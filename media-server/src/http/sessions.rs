@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use bridgepoint_wire::id::BadId;
+use bridgepoint_wire::local::Program;
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::Deserialize;
 
@@ -84,6 +85,43 @@ pub async fn lay_out(
 ) -> Result<Json<SessionJson>, ApiError> {
     let id = session(&id)?;
     Ok(Json(app.hub.call(move |hub| hub.lay_out(&id, wanted, &who.by())).await??))
+}
+
+/// Body of a switch of a program.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Switch {
+    program: Program,
+    on: bool,
+}
+
+/// `POST /api/sessions/{id}/program`
+pub async fn switch_program(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Path(id): Path<String>,
+    Json(switch): Json<Switch>,
+) -> Result<Json<SessionJson>, ApiError> {
+    let id = session(&id)?;
+    Ok(Json(app.hub.call(move |hub| hub.switch_program(&id, switch.program, switch.on, &who.by())).await??))
+}
+
+/// Body of a choice of the recorded program.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recorded {
+    program: Program,
+}
+
+/// `POST /api/sessions/{id}/recorded`
+pub async fn record_program(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Path(id): Path<String>,
+    Json(recorded): Json<Recorded>,
+) -> Result<Json<SessionJson>, ApiError> {
+    let id = session(&id)?;
+    Ok(Json(app.hub.call(move |hub| hub.record_program(&id, recorded.program, &who.by())).await??))
 }
 
 /// `POST /api/sessions/{id}/site`

@@ -12,7 +12,7 @@ use bridgepoint_wire::{ApplianceId, ClientId, Envelope, SiteCode, Topic};
 use server_core::fleet::Reach;
 use server_core::session::{Admission, By, Origin, admit};
 
-use super::Hub;
+use super::{Hub, OpenError};
 use crate::clock::now_ms;
 use crate::codes::{self, Verdict};
 use crate::mqtt::{Delivery, FromBroker};
@@ -209,7 +209,8 @@ impl Hub {
                 let by = By { kind: Origin::Button, who: site.to_string() };
                 if let Err(error) = self.open_session(site.clone(), by, &called) {
                     tracing::error!(%site, %error, "the call cannot be served");
-                    self.refuse(site, PressRefusal::Busy);
+                    let full = matches!(error, OpenError::TooMany { .. } | OpenError::NoRoom(_));
+                    self.refuse(site, if full { PressRefusal::CentreFull } else { PressRefusal::Busy });
                 }
             }
             Admission::Stale => tracing::warn!(%site, age_ms, "an old call was stored and starts nothing"),

@@ -12,11 +12,12 @@ use base64::engine::general_purpose::STANDARD as B64;
 use bridgepoint_record::RecordError;
 use bridgepoint_wire::command::{IceCredentials, Join, Order, VideoOrder};
 use bridgepoint_wire::jws::Signer;
-use bridgepoint_wire::local::{Conference, ConferenceSite, FromWorker, Stage, ToWorker};
+use bridgepoint_wire::local::{Conference, ConferenceSite, FromWorker, ProgramStage, Stage, ToWorker};
 use bridgepoint_wire::text::{Lang, Text};
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use server_core::capacity::{NoRoom, room};
 use server_core::session::{Act, By, Phase, Session};
 
 use super::{Done, Hub, Running, SHOWN_ENDED};
@@ -64,6 +65,9 @@ pub enum OpenError {
         /// The most.
         most: usize,
     },
+    /// The machine.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// Keys.
     #[error(transparent)]
     Pki(#[from] pki::PkiError),
@@ -108,6 +112,7 @@ impl Hub {
         if running + sites.len() > most {
             return Err(OpenError::TooMany { running, most });
         }
+        self.room(sites.len(), false)?;
         archive::check(&self.config.archive_dir, self.config.min_free_mib)?;
         let now = now_ms();
         let (id, folder) = self.new_folder(now, &caller)?;
@@ -122,6 +127,12 @@ impl Hub {
         self.running.insert(id.clone(), running);
         self.act();
         Ok(id)
+    }
+
+    /// Whether this machine has room for so many sites more; see [`server_core::capacity::room`].
+    pub(super) fn room(&self, sites: usize, joining: bool) -> Result<(), NoRoom> {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        room(self.running.values().map(|running| &running.session), processors, sites, joining)
     }
 
     /// Sites in all sessions that are not over.
@@ -188,7 +199,10 @@ impl Hub {
             program: media.program,
             program_audio_kbps: media.program_audio_kbps,
             layouts: media.custom_layouts.clone(),
-            stage: Stage { layout: media.layout.clone(), follow: true, ..Stage::default() },
+            stage: Stage {
+                main: ProgramStage { layout: media.layout.clone(), follow: true, ..ProgramStage::default() },
+                ..Stage::default()
+            },
         })
     }
 

@@ -277,7 +277,7 @@ impl Hub {
 
     fn session_json(&self, running: &Running) -> SessionJson {
         let json = SessionJson::new(&running.session, &running.archive, None, |code| self.name(code));
-        json.laid_out(&running.conference)
+        json.laid_out(&running.conference, self.config.media.programs)
     }
 
     fn name(&self, code: &SiteCode) -> Option<String> {

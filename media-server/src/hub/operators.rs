@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bridgepoint_wire::local::{FromWorker, SiteRole, SiteStage, Stage, ToWorker};
+use bridgepoint_wire::local::{FromWorker, Program, ProgramStage, SiteRole, SiteStage, Stage, ToWorker};
+use bridgepoint_wire::text::{Lang, Text};
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -44,6 +45,15 @@ pub enum Refused {
         /// Those that exist.
         all: String,
     },
+    /// A program that is not made.
+    #[error("{}", in_english(Text::ProgramMissing, .0))]
+    NoProgram(Program),
+    /// More programs than this server makes.
+    #[error("{}", in_english(Text::ProgramsFull, .0))]
+    TooManyPrograms(usize),
+    /// A program that must go on.
+    #[error("{}", in_english(Text::ProgramNeeded, .0))]
+    Needed(Program),
     /// A gain that is none.
     #[error("a gain is from {} to {} dB", GAINS.start(), GAINS.end())]
     BadGain,
@@ -62,6 +72,32 @@ pub enum Refused {
     /// Random numbers.
     #[error(transparent)]
     Random(#[from] secret::NoRandom),
+}
+
+impl Refused {
+    /// For those that a person may meet in either language: the text and what fills its place.
+    pub fn text(&self) -> Option<(Text, String)> {
+        match self {
+            Self::NoProgram(program) => Some((Text::ProgramMissing, program.to_string())),
+            Self::TooManyPrograms(most) => Some((Text::ProgramsFull, most.to_string())),
+            Self::Needed(program) => Some((Text::ProgramNeeded, program.to_string())),
+            Self::NoSite(_)
+            | Self::NoSession(_)
+            | Self::Exists(_)
+            | Self::NotCalled(_)
+            | Self::NoLayout { .. }
+            | Self::BadGain
+            | Self::Busy
+            | Self::TooFew
+            | Self::Open(_)
+            | Self::Store(_)
+            | Self::Random(_) => None,
+        }
+    }
+}
+
+fn in_english(text: Text, place: &impl ToString) -> String {
+    text.fill(Lang::En, &[&place.to_string()]).replace('\n', " ")
 }
 
 /// Who is pinned, or in the spotlight.
@@ -93,10 +129,13 @@ impl Chosen {
     }
 }
 
-/// What an operator wants of the program; what is absent stays.
+/// What an operator wants of a program's picture; what is absent stays.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Picture {
+    /// Which program's.
+    #[serde(default)]
+    pub program: Program,
     /// Layout's name.
     pub layout: Option<String>,
     /// Pinned.
@@ -133,6 +172,13 @@ impl Members<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// With the journal's entry.
+fn with_programs(stage: Stage) -> (Stage, Value) {
+    let made: Vec<Program> = Program::ALL.into_iter().filter(|program| stage.program(*program).is_some()).collect();
+    let body = json!({ "programs": made, "recorded": stage.recorded });
+    (stage, body)
 }
 
 impl Hub {
@@ -216,11 +262,12 @@ impl Hub {
         self.config.media.layouts.names()
     }
 
-    /// Lays the program out.
+    /// Lays a program out.
     pub fn lay_out(&mut self, id: &SessionId, wanted: Picture, by: &By) -> Result<SessionJson, Refused> {
-        let Picture { layout, front, spotlight, follow } = wanted;
+        let Picture { program, layout, front, spotlight, follow } = wanted;
         let layouts = self.config.media.layouts.clone();
-        self.stage(id, "layout", by, |before, members| {
+        self.stage(id, "layout", by, |mut stage, members| {
+            let before = stage.program_mut(program).ok_or(Refused::NoProgram(program))?;
             let name = layout.unwrap_or_else(|| before.layout.clone());
             if layouts.by_name(&name).is_none() {
                 return Err(Refused::NoLayout { name, all: layouts.names().collect::<Vec<_>>().join(", ") });
@@ -228,8 +275,47 @@ impl Hub {
             let (front, spotlight) = (front.or(before.front.as_ref()), spotlight.or(before.spotlight.as_ref()));
             members.all([&front, &spotlight].into_iter().flatten())?;
             let follow = follow.unwrap_or(before.follow);
-            let body = json!({ "layout": name, "front": front, "spotlight": spotlight, "follow": follow });
-            Ok((Stage { layout: name, front, spotlight, follow, ..before }, body))
+            *before = ProgramStage { layout: name, front, spotlight, follow };
+            let mut body = json!(before);
+            body["program"] = json!(program);
+            Ok((stage, body))
+        })
+    }
+
+    /// Makes a program of its own for the sites of a role, which begins as the main one is, or gives them the main one
+    /// again.
+    pub fn switch_program(
+        &mut self,
+        id: &SessionId,
+        program: Program,
+        on: bool,
+        by: &By,
+    ) -> Result<SessionJson, Refused> {
+        let most = self.config.media.programs;
+        self.stage(id, "programs", by, |mut stage, _| {
+            if on && stage.program(program).is_none() {
+                if stage.others.len() + 1 >= most {
+                    return Err(Refused::TooManyPrograms(most));
+                }
+                stage.others.insert(program, stage.main.clone());
+            }
+            if !on {
+                if [Program::Main, stage.recorded].contains(&program) {
+                    return Err(Refused::Needed(program));
+                }
+                stage.others.remove(&program);
+            }
+            Ok(with_programs(stage))
+        })
+    }
+
+    /// Which program is recorded, and shown to viewers.
+    pub fn record_program(&mut self, id: &SessionId, program: Program, by: &By) -> Result<SessionJson, Refused> {
+        self.stage(id, "programs", by, |stage, _| {
+            if stage.program(program).is_none() {
+                return Err(Refused::NoProgram(program));
+            }
+            Ok(with_programs(Stage { recorded: program, ..stage }))
         })
     }
 
@@ -298,6 +384,7 @@ impl Hub {
     /// A browser or encoder wants to be a site of the session that has called it.
     pub fn whip(&mut self, site: &SiteCode, offer: String) -> Result<oneshot::Receiver<Answer>, Refused> {
         let id = self.session_with(site).ok_or_else(|| Refused::NotCalled(site.clone()))?;
+        self.room(1, true).map_err(OpenError::from)?;
         let (to, from) = oneshot::channel();
         self.whips.insert(site.clone(), to);
         let name = self.name(site).unwrap_or_default();

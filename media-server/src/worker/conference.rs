@@ -13,16 +13,18 @@ use bridgepoint_link::confine::{Limits, Sockets, confine};
 use bridgepoint_link::{CentreLink, Identity, raise_priority};
 use bridgepoint_record::{RecordEvent, Recorder, RecorderConfig, Role, Stream};
 use bridgepoint_wire::SiteCode;
+use bridgepoint_wire::command::VideoOrder;
 use bridgepoint_wire::jws::Signer;
-use bridgepoint_wire::local::{self, ConferenceSite, FromWorker, Stage, ToWorker};
+use bridgepoint_wire::local::{self, ConferenceSite, FromWorker, Program, Stage, ToWorker};
 use bridgepoint_wire::text::{Lang, Text};
-use server_core::{Fonts, Layouts, Mixer, MixerConfig, Site, Size};
-use server_media::{EncoderEvent, OpusDec, ProgramEncoder};
+use server_core::{Fonts, Layouts, Mixer, MixerConfig, ProgramLayouts, Site, Size};
+use server_media::OpusDec;
 
 use super::clock::SessionClock;
 use super::line;
 use super::mixing::{Input, Mixing, Outlets};
 use super::paths::{Ends, Paths};
+use super::programs::{Encoders, Outlet, encoders};
 use super::slot::LinkSlot;
 use super::wanted::Wanted;
 
@@ -36,8 +38,11 @@ pub struct Conference {
     slot: LinkSlot,
     inputs: Sender<Input>,
     ticking: JoinHandle<()>,
-    program: Arc<ProgramEncoder>,
+    order: VideoOrder,
+    outlet: Arc<Outlet>,
+    encoders: Encoders,
     sites: Vec<Site>,
+    stage: Stage,
     layouts: Layouts,
     line: line::Sender,
 }
@@ -59,7 +64,9 @@ impl Conference {
 
         let recorder = Arc::new(record(&opening, &line)?);
         let link = LinkSlot::default();
-        let program = Arc::new(encode(&opening, &link, &recorder, &line)?);
+        let outlet = Arc::new(Outlet::new(link.clone(), Arc::clone(&recorder), line.clone()));
+        // Without an encoder there is no conference.
+        let encoders = encoders(opening.program, &outlet, [opening.stage.recorded], &Encoders::new())?;
         let (inputs, from_all) = channel();
         let wanted = Wanted::new(canvas);
         let ends = Ends {
@@ -68,7 +75,6 @@ impl Conference {
             recorder: Arc::clone(&recorder),
             mixing: inputs.clone(),
             wanted: wanted.clone(),
-            program: Arc::clone(&program),
             line: line.clone(),
         };
         let mut paths = Paths::new(ends);
@@ -79,7 +85,7 @@ impl Conference {
         let outlets = Outlets {
             link: running.clone(),
             recorder: Arc::clone(&recorder),
-            picture: Arc::clone(&program),
+            programs: Arc::clone(&outlet),
             line: line.clone(),
         };
         let config = MixerConfig {
@@ -95,13 +101,25 @@ impl Conference {
             mixing.run(&from_all);
         })?;
 
-        let mut conference =
-            Self { recorder, link: running, slot: link, inputs, ticking, program, sites: Vec::new(), layouts, line };
+        let mut conference = Self {
+            recorder,
+            link: running,
+            slot: link,
+            inputs,
+            ticking,
+            order: opening.program,
+            outlet,
+            encoders,
+            sites: Vec::new(),
+            stage: opening.stage,
+            layouts,
+            line,
+        };
         // All at once, and what operators want before anything is shown.
         conference.sites =
             opening.sites.iter().map(|site| Site { code: site.code.clone(), name: site.name.clone() }).collect();
-        conference.tell_mix(Input::Sites(conference.sites.clone()));
-        conference.set_stage(opening.stage);
+        conference.tell_stage();
+        conference.tell_sites();
         for site in opening.sites {
             conference.let_in(site);
         }
@@ -129,7 +147,10 @@ impl Conference {
             // Who muted whom is control's to note.
             ToWorker::Mute { site, on } => self.tell_mix(Input::Mute(site, on)),
             ToWorker::Site(site) => self.let_in(site),
-            ToWorker::Stage(stage) => self.set_stage(stage),
+            ToWorker::Stage(stage) => {
+                self.stage = stage;
+                self.tell_stage();
+            }
             ToWorker::Open(_) => tracing::error!("a worker has one conference; this one is open"),
             ToWorker::Close => {}
         }
@@ -137,12 +158,12 @@ impl Conference {
 
     /// Ends the program and closes every file.
     pub fn close(self) -> FromWorker {
-        let Self { recorder, link, slot, inputs, ticking, program, .. } = self;
+        let Self { recorder, link, slot, inputs, ticking, outlet, encoders, .. } = self;
         let _ = inputs.send(Input::Stop);
         let _ = ticking.join();
         // Whoever holds these ends with the last of them; only then is the recorder nobody else's.
         slot.clear();
-        drop((link, program, inputs));
+        drop((link, outlet, encoders, inputs));
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(3);
         let mut shared = recorder;
         let closed = loop {
@@ -167,19 +188,39 @@ impl Conference {
         self.link.add_site(code, ice_centre, ice_box, dtls_fingerprint);
     }
 
-    fn set_stage(&self, stage: Stage) {
-        let Some(layout) = self.layouts.by_name(&stage.layout) else {
-            tracing::error!(stage.layout, "control named a layout that this worker does not have");
-            return;
+    fn tell_stage(&mut self) {
+        let layout = |program: Program| {
+            let name = &self.stage.program(program)?.layout;
+            let layout = self.layouts.by_name(name);
+            if layout.is_none() {
+                tracing::error!(name, "control named a layout that this worker does not have");
+            }
+            Some((program, layout?))
         };
-        self.tell_mix(Input::Stage(stage, layout));
+        let layouts: ProgramLayouts = Program::ALL.into_iter().filter_map(layout).collect();
+        self.encode();
+        self.tell_mix(Input::Stage(Box::new(self.stage.clone()), layouts, self.encoders.clone()));
+    }
+
+    fn tell_sites(&mut self) {
+        self.encode();
+        self.tell_mix(Input::Sites(self.sites.clone(), self.encoders.clone()));
+    }
+
+    /// An encoder for each program that somebody gets, and no other. Here: to start one takes longer than a tick may.
+    fn encode(&mut self) {
+        let watched = self.stage.routes().watched(self.sites.iter().map(|site| &site.code));
+        match encoders(self.order, &self.outlet, watched, &self.encoders) {
+            Ok(encoders) => self.encoders = encoders,
+            Err(error) => self.line.say(fault(Text::EncoderStalled, [error.to_string()])),
+        }
     }
 
     /// Gives a site a tile; one that has it keeps it.
     fn seat(&mut self, site: Site) {
         if !self.sites.iter().any(|have| have.code == site.code) {
             self.sites.push(site);
-            self.tell_mix(Input::Sites(self.sites.clone()));
+            self.tell_sites();
         }
     }
 
@@ -187,7 +228,7 @@ impl Conference {
         self.link.whip_end(site);
         self.recorder.close_stream(&Stream::Site(site.clone()));
         self.sites.retain(|have| have.code != *site);
-        self.tell_mix(Input::Sites(self.sites.clone()));
+        self.tell_sites();
     }
 
     fn tell_mix(&self, input: Input) {
@@ -217,27 +258,6 @@ fn record(opening: &local::Conference, line: &line::Sender) -> anyhow::Result<Re
     Ok(Recorder::start(config, events)?)
 }
 
-/// The program's encoder: each access unit goes to everybody and into the record.
-fn encode(
-    opening: &local::Conference,
-    link: &LinkSlot,
-    recorder: &Arc<Recorder>,
-    line: &line::Sender,
-) -> anyhow::Result<ProgramEncoder> {
-    let (link, recorder, line) = (link.clone(), Arc::clone(recorder), line.clone());
-    let events = move |event| match event {
-        EncoderEvent::Unit(unit) => {
-            link.with(|link| link.send_program(unit.clone()));
-            recorder.video(&Stream::Program, unit);
-        }
-        EncoderEvent::Failed(error) => {
-            tracing::error!(%error, "the program's encoder was started anew");
-            line.say(fault(Text::EncoderStalled, [error.to_string()]));
-        }
-    };
-    Ok(ProgramEncoder::start(opening.program, raise_priority, events)?)
-}
-
 fn fonts(folder: &Path) -> anyhow::Result<Fonts> {
     let read = |name: &str| {
         let path = folder.join(name);
@@ -246,7 +266,8 @@ fn fonts(folder: &Path) -> anyhow::Result<Fonts> {
     Ok(Fonts::new(read("NotoSans-Regular.ttf")?, read("NotoSans-Bold.ttf")?)?)
 }
 
-fn fault<const N: usize>(text: Text, details: [String; N]) -> FromWorker {
+/// Something failed and was dealt with.
+pub fn fault<const N: usize>(text: Text, details: [String; N]) -> FromWorker {
     FromWorker::Fault { text: text.name().into(), details: details.into() }
 }
 

@@ -6,8 +6,10 @@
 mod clock;
 mod conference;
 mod line;
+mod load;
 mod mixing;
 mod paths;
+mod programs;
 mod slot;
 mod wanted;
 

@@ -12,7 +12,7 @@ use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::local::{FromWorker, SiteStats, WorkerStats};
 use bridgepoint_wire::media::AccessUnit;
 use server_core::{LostReason, Presence};
-use server_media::{DecoderEvent, MediaError, ProgramEncoder, VideoDecoder};
+use server_media::{DecoderEvent, MediaError, VideoDecoder};
 
 use super::clock::SessionClock;
 use super::line;
@@ -37,8 +37,6 @@ pub struct Ends {
     pub mixing: Sender<Input>,
     /// Whose pictures are shown.
     pub wanted: Wanted,
-    /// For key frames that viewers need.
-    pub program: Arc<ProgramEncoder>,
     /// The control process.
     pub line: line::Sender,
 }
@@ -97,12 +95,18 @@ impl Paths {
                 let arrived = self.ends.clock.now();
                 let _ = self.ends.mixing.send(Input::Sound { site, packet, arrived });
             }
-            CentreEvent::KeyWanted => self.ends.program.force_key(),
+            CentreEvent::KeyWanted(program) => {
+                let _ = self.ends.mixing.send(Input::KeyWanted(program));
+            }
             CentreEvent::Stats(stats) => self.tell(stats),
         }
     }
 
     fn handle_presence(&mut self, site: SiteCode, up: bool) {
+        if !up {
+            // It may never come back, and a decoder is a thread and some descriptors.
+            self.tiles.remove(&site);
+        }
         let at_ms = self.ends.clock.utc_ms(self.ends.clock.now());
         let kind = if up { "site-up" } else { "site-down" };
         self.ends.recorder.note(at_ms, kind, serde_json::json!({ "site": site }));
@@ -198,6 +202,9 @@ impl Paths {
                 program_fps: mix.frames as f32,
                 late_ticks: mix.late,
                 dropped: stats.dropped_total,
+                busy: mix.busy,
+                cpu: mix.cpu,
+                shed: mix.shed,
                 sites: sites.collect(),
             }));
         };

@@ -1,4 +1,4 @@
-//! Whose pictures the program shows now, told by the tick thread to the link's.
+//! Whose pictures the programs show now, told by the tick thread to the link's.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,8 +21,8 @@ impl Wanted {
     }
 
     /// From now on these are shown, in tiles of that size.
-    pub fn set<'a>(&self, visible: impl Iterator<Item = (&'a SiteCode, Size)>) {
-        *self.lock() = visible.map(|(site, size)| (site.clone(), size)).collect();
+    pub fn set(&self, visible: BTreeMap<SiteCode, Size>) {
+        *self.lock() = visible;
     }
 
     /// The encoding that a site's tile is to be fed from. `None`: it is not shown.

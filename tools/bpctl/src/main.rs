@@ -104,8 +104,10 @@ enum Session {
         /// Its id.
         id: String,
     },
-    /// Lay the program out.
+    /// Lay a program out.
     Layout {
+        #[command(flatten)]
+        of: Of,
         /// The session's id.
         id: String,
         /// `grid`, `single`, `lecture-5`, `hearing` … (a name that does not exist is answered with all that do).
@@ -113,6 +115,8 @@ enum Session {
     },
     /// Give a site the first place of the layout, whoever speaks.
     Pin {
+        #[command(flatten)]
+        of: Of,
         /// The session's id.
         id: String,
         /// The site's code; absent: nobody is pinned.
@@ -120,6 +124,8 @@ enum Session {
     },
     /// Give a site the first place and keep everything as it is until that is taken back.
     Spotlight {
+        #[command(flatten)]
+        of: Of,
         /// The session's id.
         id: String,
         /// The site's code; absent: nobody.
@@ -127,10 +133,28 @@ enum Session {
     },
     /// Let voices choose who is seen, or not.
     Follow {
+        #[command(flatten)]
+        of: Of,
         /// The session's id.
         id: String,
         /// Voices choose or do not.
         state: Switch,
+    },
+    /// Make a program of its own for the sites of a role, or give them the main one again.
+    Program {
+        /// The session's id.
+        id: String,
+        /// `officials` (for sites with the role `official` or `chair`) or `interpreters`.
+        program: String,
+        /// Made or not.
+        state: Switch,
+    },
+    /// Choose the program that is recorded, and shown to viewers.
+    Recorded {
+        /// The session's id.
+        id: String,
+        /// `main`, `officials` or `interpreters`.
+        program: String,
     },
     /// Never show a site, or show it again.
     Hide {
@@ -147,7 +171,7 @@ enum Session {
         id: String,
         /// The site's code.
         code: String,
-        /// `ordinary`, `chair`, `interpreter` or `document`.
+        /// `ordinary`, `chair`, `official`, `interpreter` or `document`.
         role: String,
     },
     /// Make a site's sound louder or softer.
@@ -176,6 +200,14 @@ enum Session {
         /// Muted or not.
         state: Switch,
     },
+}
+
+/// Which program an order is for.
+#[derive(clap::Args)]
+struct Of {
+    /// `main`, `officials` or `interpreters`.
+    #[arg(long, default_value = "main")]
+    program: String,
 }
 
 #[derive(Subcommand)]
@@ -289,10 +321,22 @@ fn session(api: &Api, command: &Session, lang: Lang) -> anyhow::Result<(Value, S
             let table = show::session(&session, lang);
             (session, table)
         }
-        Session::Layout { id, layout } => order(api, id, "layout", &json!({ "layout": layout }), lang)?,
-        Session::Pin { id, code } => order(api, id, "layout", &json!({ "front": code }), lang)?,
-        Session::Spotlight { id, code } => order(api, id, "layout", &json!({ "spotlight": code }), lang)?,
-        Session::Follow { id, state } => order(api, id, "layout", &json!({ "follow": state.is_on() }), lang)?,
+        Session::Layout { of: Of { program }, id, layout } => {
+            order(api, id, "layout", &json!({ "program": program, "layout": layout }), lang)?
+        }
+        Session::Pin { of: Of { program }, id, code } => {
+            order(api, id, "layout", &json!({ "program": program, "front": code }), lang)?
+        }
+        Session::Spotlight { of: Of { program }, id, code } => {
+            order(api, id, "layout", &json!({ "program": program, "spotlight": code }), lang)?
+        }
+        Session::Follow { of: Of { program }, id, state } => {
+            order(api, id, "layout", &json!({ "program": program, "follow": state.is_on() }), lang)?
+        }
+        Session::Program { id, program, state } => {
+            order(api, id, "program", &json!({ "program": program, "on": state.is_on() }), lang)?
+        }
+        Session::Recorded { id, program } => order(api, id, "recorded", &json!({ "program": program }), lang)?,
         Session::Hide { id, code, state } => {
             order(api, id, "site", &json!({ "site": code, "hidden": state.is_on() }), lang)?
         }

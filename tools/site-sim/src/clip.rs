@@ -36,7 +36,41 @@ pub enum Voice {
     Listens,
 }
 
+/// What tells a site from others in the program: once in a clip's round, for 80 ms, its picture flashes white (320…960 by
+/// 120…480 of 1280 by 720) and its sound is a beep.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    /// The beep, Hz.
+    pub tone: u32,
+    /// When in the round it begins, ms; at a frame's instant.
+    pub at_ms: u32,
+    /// The round: the clip's length, s.
+    pub round_s: u32,
+}
+
 impl Clip {
+    /// A clip with a mark, in a quiet room (noise at −60 dBFS), of so many frames per second.
+    pub fn marked(folder: &Path, fps: u32, mark: Mark, thumb: (u16, u16)) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let Mark { tone, at_ms, round_s } = mark;
+        let source = folder.join(format!("mark-{fps}-{tone}-{at_ms}-{round_s}.mkv"));
+        if !source.exists() {
+            let on = format!("between(t\\,{}\\,{})", f64::from(at_ms) / 1e3 - 0.001, f64::from(at_ms) / 1e3 + 0.0799);
+            let picture = format!(
+                "color=c=0x204060:size=1280x720:rate={fps}:duration={round_s},\
+                 drawbox=x=320:y=120:w=640:h=360:c=white:t=fill:enable='{on}'"
+            );
+            let sound = format!("aevalsrc='0.3*sin(2*PI*{tone}*t)*{on}+0.0017*(2*random(0)-1)':s=48000:d={round_s}");
+            encode(&picture, &sound, &source)?;
+        }
+        Self::from_file(folder, &source, thumb)
+    }
+
+    /// Frames until it begins again.
+    pub fn frames(&self) -> u64 {
+        self.main.len() as u64
+    }
+
     /// The clip number `n` of those that are made once in `folder`: a moving test picture that flashes white for two
     /// frames each second, for six every five seconds.
     pub fn made(folder: &Path, n: usize, voice: Voice, thumb: (u16, u16)) -> anyhow::Result<Self> {
@@ -165,10 +199,15 @@ fn make(source: &Path, n: usize, voice: Voice) -> anyhow::Result<()> {
         Voice::Talks => format!("aevalsrc='0.3*sin(2*PI*{tone}*t)*lt(mod(t\\,1)\\,0.08)':s=48000:d={SECONDS}"),
         Voice::Listens => format!("anoisesrc=r=48000:a=0.0017:c=pink:s={n}:d={SECONDS}"),
     };
-    let inputs = ["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound];
+    encode(&picture, &sound, source)
+}
+
+/// Makes a clip of two sources of ffmpeg's.
+fn encode(picture: &str, sound: &str, target: &Path) -> anyhow::Result<()> {
+    let inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound];
     let x264 =
         ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-b:v", "1500k", "-g", "50", "-bf", "0"];
-    run(&[&inputs[..], &x264, &["-c:a", "pcm_s16le"]].concat(), source)
+    run(&[&inputs[..], &x264, &["-c:a", "pcm_s16le"]].concat(), target)
 }
 
 /// Level of each block of 20 ms of a file's sound, −dBov from 0 to 127, as a box says it (RFC 6464).

@@ -103,20 +103,53 @@ pub fn fps(received: &[Received], from: Instant, length: Duration) -> f64 {
 
 /// CPU time that a process and its living descendants have used so far.
 pub fn cpu_of_tree(root: u32) -> Duration {
-    let mut total = Duration::ZERO;
-    let mut open = vec![root];
-    while let Some(pid) = open.pop() {
-        total += cpu_of(pid).unwrap_or_default();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        open.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
-    }
-    total
+    tree(root).into_iter().filter_map(cpu_of).sum()
 }
 
-/// Resident memory, MiB.
-pub fn memory_mib(pid: u32) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// What a process and its living descendants hold.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Held {
+    /// Resident memory.
+    pub memory_mib: f64,
+    /// Threads.
+    pub threads: usize,
+    /// Open files, sockets and the like.
+    pub descriptors: usize,
+}
+
+/// What a process and its living descendants hold now.
+pub fn held(root: u32) -> Held {
+    let pids = tree(root);
+    let entries = |folder: &str| {
+        let count = |pid: &u32| std::fs::read_dir(format!("/proc/{pid}/{folder}")).map_or(0, Iterator::count);
+        pids.iter().map(count).sum()
+    };
+    let memory_mib = pids.iter().copied().filter_map(memory_mib).sum();
+    Held { memory_mib, threads: entries("task"), descriptors: entries("fd") }
+}
+
+/// A process and its living descendants.
+fn tree(root: u32) -> Vec<u32> {
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(pid) = found.get(next) {
+        found.extend(children(*pid));
+        next += 1;
+    }
+    found
+}
+
+/// Living children of all of a process's threads.
+fn children(pid: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+/// Resident memory, MiB; what processes share is divided among them (`Pss` of `/proc/<pid>/smaps_rollup`).
+fn memory_mib(pid: u32) -> Option<f64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
 }
 

@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// A worker and the line to it.
 pub struct Worker {
     child: Child,
-    line: UnixStream,
+    line: Mutex<UnixStream>,
     /// What the worker says, read at once: one that is not listened to takes its control process for dead.
     said: Mutex<Receiver<FromWorker>>,
 }
@@ -42,7 +42,7 @@ impl Worker {
         let reading = line.try_clone()?;
         let (to, said) = channel();
         std::thread::spawn(move || listen(reading, &to));
-        Ok(Self { child, line, said: Mutex::new(said) })
+        Ok(Self { child, line: Mutex::new(line), said: Mutex::new(said) })
     }
 
     /// The worker's process id.
@@ -51,8 +51,8 @@ impl Worker {
     }
 
     /// Says `message`.
-    pub fn say(&mut self, message: &ToWorker) -> anyhow::Result<()> {
-        Ok(self.line.write_all(&encode(message))?)
+    pub fn say(&self, message: &ToWorker) -> anyhow::Result<()> {
+        Ok(self.line.lock().unwrap_or_else(PoisonError::into_inner).write_all(&encode(message))?)
     }
 
     /// Waits for the first message that `wanted` takes; the others are dropped.

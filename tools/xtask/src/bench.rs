@@ -10,10 +10,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
-use serde::Serialize;
 use xtask::clips::Marks;
 use xtask::sites;
 use xtask::stack::{Plan, Stack};
+use xtask::table;
 use xtask::workspace::target;
 
 use crate::demo::build;
@@ -39,22 +39,6 @@ enum What {
     Mix(mix::Args),
 }
 
-/// One line of the table.
-#[derive(Debug, Clone, Serialize)]
-struct Line {
-    name: String,
-    value: f64,
-    unit: &'static str,
-    /// The value must be below; nothing is asked when absent.
-    target: Option<f64>,
-}
-
-impl Line {
-    fn reached(&self) -> bool {
-        self.target.is_none_or(|target| self.value < target)
-    }
-}
-
 /// Measures, prints the table. Success means that every target was reached.
 pub fn bench(args: &Args) -> Result<ExitCode> {
     setup(Scope::All, false)?;
@@ -64,15 +48,7 @@ pub fn bench(args: &Args) -> Result<ExitCode> {
         What::Latency => latency::measure()?,
         What::Mix(args) => mix::measure(args)?,
     };
-    for line in &lines {
-        let Line { name, value, unit, target } = line;
-        let target = target.map_or_else(|| "-".to_owned(), |target| target.to_string());
-        println!("{name:<36} {value:>9.3} {unit:<8} {target:>6} {}", if line.reached() { "PASS" } else { "FAIL" });
-    }
-    if let Some(file) = &args.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&lines)?).with_context(|| file.display().to_string())?;
-    }
-    Ok(if lines.iter().all(Line::reached) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    table::print(&lines, args.json.as_deref())
 }
 
 /// Three boxes that film marks, online.
@@ -87,12 +63,4 @@ fn three_boxes(name: &str) -> Result<Stack> {
     stack.add_boxes(|_| {})?;
     stack.wait_online(std::time::Duration::from_mins(1))?;
     Ok(stack)
-}
-
-/// The value below which that share of all values lies.
-fn percentile(values: &[f64], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
-    sorted.get(at).copied().unwrap_or(f64::NAN)
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask`: set-up, demo, tests, checks and benchmarks of Bridgepoint.
+//! `cargo xtask`: set-up, demo, tests, checks, benchmarks and soaks of Bridgepoint.
 
 mod bench;
 mod check;
@@ -10,10 +10,12 @@ mod test;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xtask::{soak, table};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Set-up, demo, tests, checks and benchmarks of Bridgepoint")]
+#[command(name = "cargo xtask", about = "Set-up, demo, tests, checks, benchmarks and soaks of Bridgepoint")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -38,6 +40,8 @@ enum Command {
     Check,
     /// Measure: start, latency, mix.
     Bench(bench::Args),
+    /// Show over a long time that it holds: lipsync, joins.
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -47,9 +51,16 @@ fn main() -> ExitCode {
         Command::Test { filter } => test::test(filter.as_deref()),
         Command::Check => check::check(),
         Command::Bench(args) => bench::bench(&args),
+        Command::Soak(args) => run_soak(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("\nLỗi · Error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn run_soak(args: &soak::Args) -> Result<ExitCode> {
+    setup::setup(setup::Scope::All, false)?;
+    demo::build()?;
+    table::print(&soak::measure(args)?, args.json.as_deref())
 }

@@ -1,13 +1,16 @@
 //! Reads marks back out of films with ffmpeg: flashes, beeps, frame counters ([`Marks`](crate::clips::Marks)).
 
 use std::f64::consts::TAU;
+use std::io::Read as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
 /// Samples per second of what [`sound`] gives.
 pub const RATE: u32 = 48_000;
+/// From this mean brightness on a part is taken to flash.
+const LIGHT: u8 = 170;
 
 /// A part of a picture, in shares of its width and height.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,8 +87,42 @@ pub fn flashes(file: &Path, part: Part) -> Result<Vec<f64>> {
     let times = times(file, "v")?;
     let light: Vec<u8> = columns(file, part, 1)?.into_iter().flatten().collect();
     ensure!(light.len() == times.len(), "{}: {} frames of {}", file.display(), light.len(), times.len());
-    let begins = light.windows(2).zip(&times[1..]).filter(|(pair, _)| pair[0] < 170 && pair[1] >= 170);
+    let begins = light.windows(2).zip(&times[1..]).filter(|(pair, _)| pair[0] < LIGHT && pair[1] >= LIGHT);
     Ok(begins.map(|(_, at)| *at).collect())
+}
+
+/// When flashes begin in each of those parts, as [`flashes`]; the file is read once. `times` are those of its frames.
+pub fn flashes_in(file: &Path, parts: &[Part], times: &[f64]) -> Result<Vec<Vec<f64>>> {
+    const COLUMNS: usize = 160;
+    const ROWS: usize = 90;
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-nostdin", "-i"]).arg(file);
+    ffmpeg.args(["-an", "-fps_mode", "passthrough", "-vf", &format!("scale={COLUMNS}:{ROWS}:flags=area")]);
+    ffmpeg.args(["-pix_fmt", "gray", "-f", "rawvideo", "-"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut decoding = ffmpeg.spawn().context("ffmpeg")?;
+    let mut pictures = decoding.stdout.take().context("ffmpeg's output")?;
+    // Cells that lie in the part as a whole.
+    let within = |from: f64, length: f64, cells: usize| {
+        (from * cells as f64).ceil() as usize..((from + length) * cells as f64).floor() as usize
+    };
+    let mut begins = vec![Vec::new(); parts.len()];
+    let mut were_light = vec![true; parts.len()];
+    let mut cells = [0; COLUMNS * ROWS];
+    for at in times {
+        pictures.read_exact(&mut cells).with_context(|| format!("{}: a frame is missing", file.display()))?;
+        for ((part, begins), was_light) in parts.iter().zip(&mut begins).zip(&mut were_light) {
+            let (columns, rows) = (within(part.x, part.w, COLUMNS), within(part.y, part.h, ROWS));
+            let row = |row: usize| &cells[row * COLUMNS..][columns.clone()];
+            let sum: usize = rows.clone().flat_map(row).map(|cell| usize::from(*cell)).sum();
+            let light = sum >= LIGHT as usize * rows.len() * columns.len();
+            if light && !std::mem::replace(was_light, light) {
+                begins.push(*at);
+            }
+            *was_light = light;
+        }
+    }
+    ensure!(decoding.wait()?.success(), "ffmpeg could not decode {}", file.display());
+    Ok(begins)
 }
 
 /// The frame counter (0 to 255) of each frame with its time; `None` where it cannot be read.
@@ -179,6 +216,20 @@ pub fn beeps(samples: &[f32], tone: u32) -> Vec<f64> {
     // A centred window is half full where the beep begins.
     let begins = strength.windows(2).enumerate().filter(|(_, pair)| pair[0] < loud / 2.0 && pair[1] >= loud / 2.0);
     begins.map(|(ms, _)| (ms + 1) as f64 / 1_000.0).collect()
+}
+
+/// When the beep of that tone begins that is nearest to `at`, not further than `within` from it; seconds.
+pub fn beep_near(samples: &[f32], at: f64, within: f64, tone: u32) -> Option<f64> {
+    let place = |at: f64| ((at * f64::from(RATE)).max(0.0) as usize).min(samples.len());
+    let (from, to) = (place(at - within), place(at + within));
+    let strength = strength(&samples[from..to], tone);
+    let loud = strength.iter().copied().fold(0.0, f64::max);
+    if loud < 0.02 {
+        return None;
+    }
+    let begins = strength.windows(2).enumerate().filter(|(_, pair)| pair[0] < loud / 2.0 && pair[1] >= loud / 2.0);
+    let begins = begins.map(|(ms, _)| from as f64 / f64::from(RATE) + (ms + 1) as f64 / 1_000.0);
+    begins.min_by(|a, b| (a - at).abs().total_cmp(&(b - at).abs()))
 }
 
 /// For each flash the nearest beep: how much later the sound is, milliseconds. Flashes without a beep within half a

@@ -25,7 +25,7 @@ pub(super) struct Pen<'a> {
 }
 
 /// Numbers whatever can be drawn: the same number is the same pixels.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Serials(u64);
 
 impl Serials {
@@ -49,6 +49,7 @@ enum Look {
 }
 
 /// The picture that a tile shows.
+#[derive(Clone)]
 struct Shown {
     picture: Picture,
     serial: u64,
@@ -57,12 +58,14 @@ struct Shown {
 }
 
 /// A slate and what it says.
+#[derive(Clone)]
 struct Written {
     text: Text,
     slate: Slate,
     serial: u64,
 }
 
+#[derive(Clone)]
 pub(super) struct SiteTile {
     pub(super) site: Site,
     /// Empty while it is not shown.

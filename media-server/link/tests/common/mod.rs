@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bridgepoint_link::{BoxEvent, BoxLink, CentreEvent, CentreLink, Encoding, Identity, fresh_ice};
 use bridgepoint_wire::command::{IceCredentials, Join, VideoOrder};
+use bridgepoint_wire::local::Program;
 use bridgepoint_wire::media::{AccessUnit, OpusPacket};
 use bridgepoint_wire::{SessionId, SiteCode};
 
@@ -157,7 +158,7 @@ pub fn send_as_box(site: &Site, salt: u8, n: u64, base: u64) {
 }
 
 pub fn send_as_centre(centre: &CentreLink, n: u64, base: u64) {
-    centre.send_program(unit(50, n, base * 90 + n * 3_600));
+    centre.send_program(Program::Main, unit(50, n, base * 90 + n * 3_600));
     for half in 0..2 {
         centre.send_audio(sound(50, n * 2 + half, base * 48 + (n * 2 + half) * 960), &[]);
     }

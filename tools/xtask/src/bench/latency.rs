@@ -8,9 +8,10 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use xtask::clips::Marks;
 use xtask::measure::{Part, RATE, beeps, flashes, sound};
+use xtask::table::{Line, percentile};
 use xtask::words::{note, say};
 
-use super::{Line, percentile, three_boxes};
+use super::three_boxes;
 
 const MEASURED: Duration = Duration::from_secs(30);
 /// Until everybody has joined and the play-out has settled.

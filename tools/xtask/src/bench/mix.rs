@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
+use xtask::table::Line;
 use xtask::workspace::{bin_dir, root, target};
 
-use super::Line;
 use super::plot::{Series, plot};
 
 /// Which conference.
@@ -73,7 +73,7 @@ pub fn measure(args: &Args) -> Result<Vec<Line>> {
 fn run(args: &Args, sites: usize) -> Result<Outcome> {
     let programs = bin_dir()?;
     let mut sim = Command::new(programs.join("site-sim"));
-    sim.arg("--sites").arg(sites.to_string()).arg("--window").arg(args.window.to_string());
+    sim.arg("mix").arg("--sites").arg(sites.to_string()).arg("--window").arg(args.window.to_string());
     sim.arg("--server").arg(programs.join("bridgepoint-server"));
     sim.arg("--clips").arg(target()?.join("bench").join("clips"));
     sim.arg("--out").arg(args.out.clone().map_or_else(|| target().map(|t| t.join("bench").join("mix")), Ok)?);

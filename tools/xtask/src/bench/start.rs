@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use xtask::process::wait_for;
+use xtask::table::{Line, percentile};
 use xtask::words::{note, now_ms, say};
 
-use super::{Line, percentile, three_boxes};
+use super::three_boxes;
 
 const ROUNDS: usize = 7;
 /// A press is long from here on; what comes before is the finger's time, not ours.

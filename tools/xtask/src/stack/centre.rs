@@ -146,6 +146,7 @@ fn adapt(file: &Path, plan: &Plan, run: &Path) -> Result<()> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let mut text =
         text.replacen("runtime_dir = \"run\"", &format!("runtime_dir = {}", toml_text(&run.display().to_string())), 1);
+    text.push_str("programs = 2\n");
     if let Some(layout) = &plan.layout {
         text += &["layout = ", &toml_text(layout), "\n"].concat();
     }
