@@ -1,6 +1,6 @@
 //! Sites come and go, each with a real session and media, while others talk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use crate::clip::{Clip, Mark};
 use crate::conference::{Opening, Place, Running, Watch};
 use crate::measure::{Flash, Held, Received, held, percentile};
 use crate::sending::{Sending, Source, Way, send};
-use crate::{fresh, measure, mix};
+use crate::{Places, fresh, measure, mix};
 
 /// Sites that stay and talk.
 const STAY: usize = 8;
@@ -38,7 +38,7 @@ const WARM_UP: Duration = Duration::from_secs(5);
 /// Sound ticks of a block.
 const BLOCK_TICKS: u64 = 960;
 
-/// How many, and where things are.
+/// How many guests.
 #[derive(clap::Args)]
 pub struct Options {
     /// How often a site joins, and leaves again.
@@ -47,15 +47,8 @@ pub struct Options {
     /// Decides who comes and goes when.
     #[arg(long)]
     seed: u64,
-    /// Where clips are kept between runs.
-    #[arg(long)]
-    clips: PathBuf,
-    /// Where the record goes.
-    #[arg(long)]
-    out: PathBuf,
-    /// The server's program.
-    #[arg(long)]
-    server: PathBuf,
+    #[command(flatten)]
+    places: Places,
 }
 
 #[derive(Serialize)]
@@ -94,14 +87,20 @@ struct Program {
 
 /// Runs it and says what came of it.
 pub fn joins(options: &Options) -> anyhow::Result<()> {
-    let archive = fresh(&options.out.join("archive"))?;
+    let archive = fresh(&options.places.out.join("archive"))?;
     let tile = server_core::tile_size(GRID, CANVAS);
     let thumb = (tile.width as u16, tile.height as u16);
-    let sources = (0..=STAY).map(|n| source(&options.clips, n, thumb)).collect::<anyhow::Result<Vec<_>>>()?;
+    let sources = (0..=STAY).map(|n| source(&options.places.clips, n, thumb)).collect::<anyhow::Result<Vec<_>>>()?;
     let (guests, stay) = sources.split_last().context("no source")?;
     let programs: [Arc<Mutex<Program>>; 2] = Default::default();
-    let opening =
-        Opening { server: &options.server, archive: &archive, sites: STAY, away: KNOWN, layout: "grid-16", thumb };
+    let opening = Opening {
+        server: &options.places.server,
+        archive: &archive,
+        sites: STAY,
+        away: KNOWN,
+        layout: "grid-16",
+        thumb,
+    };
     let running = Running::start(opening, |_, n| Ok(programs.get(n).map_or_else(deaf, watching)))?;
     eprintln!("soak joins: worker {}, seed {}", running.worker.pid(), options.seed);
     let (going_on, mut flashes, mut outcome) = (AtomicBool::new(true), Vec::new(), None);

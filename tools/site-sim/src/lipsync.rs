@@ -12,8 +12,8 @@ use server_core::{MOST_TILES, Rect};
 
 use crate::clip::{Clip, Mark};
 use crate::conference::{Opening, Running, Session, Watch};
-use crate::fresh;
 use crate::sending::Source;
+use crate::{Places, fresh};
 
 /// Marks are so far apart, ms. So much is a whole number of frames for 15, 25 and 30 frames per second; of those that
 /// are told by their levels (with more than nine sites the loudest four are heard) each keeps its place for long enough.
@@ -23,7 +23,7 @@ const FIRST_MS: u32 = 400;
 /// Nobody hears his own voice: what the first site says is listened for at the second.
 const RECEIVERS: usize = 2;
 
-/// Which conference, and where things are.
+/// Which conference.
 #[derive(clap::Args)]
 pub struct Options {
     /// Sites in the conference.
@@ -32,15 +32,8 @@ pub struct Options {
     /// Length, seconds.
     #[arg(long)]
     seconds: u64,
-    /// Where clips are kept between runs.
-    #[arg(long)]
-    clips: PathBuf,
-    /// Where the records go.
-    #[arg(long)]
-    out: PathBuf,
-    /// The server's program.
-    #[arg(long)]
-    server: PathBuf,
+    #[command(flatten)]
+    places: Places,
 }
 
 /// How a site falls short of one at its best.
@@ -116,7 +109,7 @@ struct Site {
 
 /// Runs the conference and says where the program is and what was sent.
 pub fn lipsync(options: &Options) -> anyhow::Result<()> {
-    let Options { sites, seconds, clips, out, server } = options;
+    let Options { sites, seconds, places: Places { clips, out, server } } = options;
     ensure!((2..=MOST_TILES).contains(sites), "--sites: 2 to {MOST_TILES}");
     let out = fresh(out)?;
     let (archive, start) = (fresh(&out.join("archive"))?, Instant::now());

@@ -26,6 +26,20 @@ enum Job {
     Joins(joins::Options),
 }
 
+/// Where things are.
+#[derive(clap::Args)]
+struct Places {
+    /// Where clips are kept between runs.
+    #[arg(long)]
+    clips: PathBuf,
+    /// Where the records go.
+    #[arg(long)]
+    out: PathBuf,
+    /// The server's program.
+    #[arg(long)]
+    server: PathBuf,
+}
+
 fn main() -> anyhow::Result<()> {
     match Job::parse() {
         Job::Mix(options) => mix::mix(&options),

@@ -6,6 +6,7 @@ pub mod clips;
 pub mod films;
 pub mod measure;
 pub mod process;
+pub mod site_sim;
 pub mod sites;
 pub mod soak;
 pub mod stack;

@@ -4,15 +4,14 @@ pub mod joins;
 pub mod lipsync;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use clap::Subcommand;
 use serde::de::DeserializeOwned;
 
 use crate::table::Line;
-use crate::workspace::{bin_dir, target};
+use crate::workspace::target;
 
 /// What to show.
 #[derive(Debug, clap::Args)]
@@ -63,14 +62,9 @@ pub fn measure(args: &Args) -> Result<Vec<Line>> {
 
 /// Runs a job of `site-sim` in `folder` and gives what it says.
 fn site_sim<T: DeserializeOwned>(job: &str, folder: &Path, args: &[(&str, u64)]) -> Result<T> {
-    let programs = bin_dir()?;
-    let mut sim = Command::new(programs.join("site-sim"));
-    sim.arg(job).arg("--server").arg(programs.join("bridgepoint-server"));
-    sim.arg("--clips").arg(target()?.join("soak").join("clips")).arg("--out").arg(folder);
-    for (flag, value) in args {
-        sim.arg(flag).arg(value.to_string());
-    }
-    let output = sim.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("site-sim")?;
-    ensure!(output.status.success(), "site-sim {job} ended with {}", output.status);
-    serde_json::from_slice(&output.stdout).context("site-sim's figures")
+    crate::site_sim::run(job, "soak", folder, |sim| {
+        for (flag, value) in args {
+            sim.arg(flag).arg(value.to_string());
+        }
+    })
 }

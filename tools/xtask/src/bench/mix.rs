@@ -1,12 +1,12 @@
 //! What a conference costs at the centre.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde::Deserialize;
+use xtask::site_sim;
 use xtask::table::Line;
-use xtask::workspace::{bin_dir, root, target};
+use xtask::workspace::{root, target};
 
 use super::plot::{Series, plot};
 
@@ -71,18 +71,13 @@ pub fn measure(args: &Args) -> Result<Vec<Line>> {
 }
 
 fn run(args: &Args, sites: usize) -> Result<Outcome> {
-    let programs = bin_dir()?;
-    let mut sim = Command::new(programs.join("site-sim"));
-    sim.arg("mix").arg("--sites").arg(sites.to_string()).arg("--window").arg(args.window.to_string());
-    sim.arg("--server").arg(programs.join("bridgepoint-server"));
-    sim.arg("--clips").arg(target()?.join("bench").join("clips"));
-    sim.arg("--out").arg(args.out.clone().map_or_else(|| target().map(|t| t.join("bench").join("mix")), Ok)?);
-    if let Some(media) = &args.media {
-        sim.arg("--alone").arg("--media").arg(media);
-    }
-    let output = sim.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("site-sim")?;
-    ensure!(output.status.success(), "site-sim ended with {}", output.status);
-    serde_json::from_slice(&output.stdout).context("site-sim's figures")
+    let out = args.out.clone().map_or_else(|| target().map(|t| t.join("bench").join("mix")), Ok)?;
+    site_sim::run("mix", "bench", &out, |sim| {
+        sim.arg("--sites").arg(sites.to_string()).arg("--window").arg(args.window.to_string());
+        if let Some(media) = &args.media {
+            sim.arg("--alone").arg("--media").arg(media);
+        }
+    })
 }
 
 fn sweep(args: &Args) -> Result<Vec<Line>> {

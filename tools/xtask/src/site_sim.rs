@@ -1,0 +1,22 @@
+//! Runs a job of `site-sim` against the server's program that was built beside it.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::de::DeserializeOwned;
+
+use crate::workspace::{bin_dir, target};
+
+/// Gives what the job says. Clips are kept below the target's folder `kept`, records go into `out`; `more` adds the job's
+/// own arguments.
+pub fn run<T: DeserializeOwned>(job: &str, kept: &str, out: &Path, more: impl FnOnce(&mut Command)) -> Result<T> {
+    let programs = bin_dir()?;
+    let mut sim = Command::new(programs.join("site-sim"));
+    sim.arg(job).arg("--server").arg(programs.join("bridgepoint-server"));
+    sim.arg("--clips").arg(target()?.join(kept).join("clips")).arg("--out").arg(out);
+    more(&mut sim);
+    let output = sim.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("site-sim")?;
+    ensure!(output.status.success(), "site-sim {job} ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).context("site-sim's figures")
+}
