@@ -55,14 +55,15 @@ fn orders_take_effect_at_once_and_are_written_down() {
     assert!(step <= 0.0405, "a step of {step} s between program frames");
     let samples = sound(&program).unwrap();
     let heard = Marks::THREE.map(|marks| beeps(&samples, marks.tone));
+    // When a busy machine mixes a block late, the next order is in it already.
     let count = |site: usize, from: f64, until: f64| {
-        heard[site].iter().filter(|beep| (from + EFFECT_S..until).contains(beep)).count()
+        heard[site].iter().filter(|beep| (from + EFFECT_S..until - EFFECT_S).contains(beep)).count()
     };
     for (n, expected) in [[true, false, false], [true; 3], [true, false, true], [true; 3]].iter().enumerate() {
         for (site, expected) in expected.iter().enumerate() {
             let found = count(site, at[n], at[n + 1]);
             assert_eq!(found >= 2, *expected, "site {site} is heard {found} times after order {n}: {:?}", heard[site]);
-            assert!(*expected || found == 0, "site {site} is heard {found} times after order {n}");
+            assert!(*expected || found == 0, "site {site} is heard after order {n}: {:?}, orders {at:?}", heard[site]);
         }
     }
     // Hidden: two tiles side by side instead of four, and the third site is heard on.
@@ -73,5 +74,5 @@ fn orders_take_effect_at_once_and_are_written_down() {
         let seen = colour(&program, Part::PLAIN.within(tile), at[4] + EFFECT_S).unwrap();
         assert!(seen.iter().zip(wanted).all(|(seen, wanted)| seen.abs_diff(wanted) <= 25), "{seen:?}, not {wanted:?}");
     }
-    assert!(count(2, at[4], at[4] + 4.5) >= 2);
+    assert!(count(2, at[4], at[4] + 5.0) >= 2);
 }
