@@ -45,6 +45,12 @@ enum Program {
         #[arg(long)]
         socket: PathBuf,
     },
+    /// Fork decoders (started by a worker, which sends orders over standard input).
+    #[command(hide = true)]
+    Decoders {
+        /// GStreamer's plug-in that has the decoder.
+        plugin: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -58,6 +64,7 @@ fn main() -> ExitCode {
         Program::Init(args) => init::run(&args),
         Program::Run { config } => run::run(&config),
         Program::Worker { socket } => worker::run(&socket),
+        Program::Decoders { plugin } => worker::decoders::serve(&plugin),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

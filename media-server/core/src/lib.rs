@@ -8,15 +8,15 @@
 //! |---|---|
 //! | link's callback, for each Opus packet | sends `(site, packet, arrived)`; the tick thread calls [`Mixer::handle_packet`] |
 //! | link's callback, for each access unit of a visible site | `server_media::VideoDecoder::push` of that site |
-//! | the decoder's callback (its own thread) | sends `(site, ticks, picture, arrived)`; the tick thread calls [`Mixer::handle_picture`] |
-//! | the tick thread | waits for its channel at most until [`Mixer::poll_timeout`]; reads the clock ONCE; empties the channel; takes [`Mixer::poll`] with that same `now` until `None` |
+//! | the tick thread | waits for its channel at most until [`Mixer::poll_timeout`]; reads the clock ONCE; empties the channel; calls [`Mixer::handle_picture`] for what decoders have made (`server_media::VideoDecoder::take`); takes [`Mixer::poll`] with that same `now` until `None` |
 //!
 //! The order in the last line matters: a thread that reads the clock again between two polls, and was put to sleep there
 //! by a busy machine, would mix the time it slept through without what has arrived meanwhile.
-//! `server-media/examples/mix.rs` is such a loop.
+//! The worker's `mixing.rs` is this loop.
 //!
 //! `arrived` and `now` are [`Micros`] since the session's origin on the server's own (never stepping) clock; `arrived`
-//! is read where the thing really became usable: in the callbacks above, not in the tick thread.
+//! is when the thing really became usable: in the callback above, or in the decoder's process; not when the tick thread
+//! got to it.
 //!
 //! [`Mixer::poll`] gives the program in order: [`Output::Frame`] (25 per second; goes to `ProgramEncoder::push`, which
 //! encodes in a thread of its own) and [`Output::Sound`] (50 per second: encode `shared` once for everybody and the

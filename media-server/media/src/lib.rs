@@ -4,24 +4,28 @@
 //! # How to drive it
 //! Call [`init`] once. Then:
 //!
-//! * one [`VideoDecoder`] for each visible site: `push` from the link's callback (never blocks); its callback runs in
-//!   the decoder's own thread and hands on pictures (read the clock there: that is `arrived` of
-//!   `server_core::Mixer::handle_picture`), and says when a key frame is wanted from the site;
+//! * one [`ForkServer`] for a conference, started before the process is confined; the program that it runs calls
+//!   [`serve`];
+//! * one [`VideoDecoder`] for each visible site, a process of its own: `push` from the link's callback (never blocks; says
+//!   when a key frame is wanted from the site), `take` at each tick, before `server_core::Mixer::poll`: it hands on
+//!   pictures (`now` less a picture's age is `arrived` of `server_core::Mixer::handle_picture`);
 //! * one [`ProgramEncoder`] for each program: `push` each `Output::Frame` (never blocks); its callback runs in the encoder's thread and
 //!   hands on access units, each before the next frame is taken;
 //! * [`OpusEnc`] for the shared mix and one for each site that gets its own mix, called in the tick thread;
 //! * [`OpusDec`] goes into `MixerConfig::decoder`.
 //!
 //! An element works inside of the call that pushes a buffer into it (`chain`): there are no streaming threads, no
-//! clock and no state that a pipeline would have to reach. Dropping a decoder or an encoder closes its queue; its
-//! thread ends by itself.
+//! clock and no state that a pipeline would have to reach. Dropping an encoder closes its queue, and its thread ends by
+//! itself; dropping a decoder ends its process.
 
 mod chain;
 pub mod decode;
+pub mod decoders;
 pub mod encode;
 pub mod sound;
 
-pub use decode::{Decoder, DecoderEvent, VideoDecoder};
+pub use decode::Decoder;
+pub use decoders::{DecoderEvent, ForkServer, VideoDecoder, serve};
 pub use encode::{Encoder, EncoderEvent, ProgramEncoder};
 pub use sound::{OpusDec, OpusEnc, Use};
 
@@ -67,6 +71,12 @@ pub enum MediaError {
     NoThread {
         /// For what.
         what: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// A process could not be started.
+    #[error("no process for decoding: {reason}")]
+    NoProcess {
         /// What the system says.
         reason: String,
     },

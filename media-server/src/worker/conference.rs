@@ -21,6 +21,7 @@ use server_core::{Fonts, Layouts, Mixer, MixerConfig, ProgramLayouts, Site, Size
 use server_media::OpusDec;
 
 use super::clock::SessionClock;
+use super::decoders::Decoders;
 use super::line;
 use super::mixing::{Input, Mixing, Outlets};
 use super::paths::{Ends, Paths};
@@ -52,7 +53,7 @@ impl Conference {
     ///
     /// # Errors
     /// What cannot be had: port, folder, fonts, encoder, keys.
-    pub fn open(opening: local::Conference, line: line::Sender) -> anyhow::Result<Self> {
+    pub fn open(opening: local::Conference, line: line::Sender, decoders: Decoders) -> anyhow::Result<Self> {
         let clock = SessionClock::new(opening.origin_ms);
         let layouts = Layouts::with_custom(&opening.layouts)?;
         let canvas = Size { width: opening.program.width.into(), height: opening.program.height.into() };
@@ -60,7 +61,10 @@ impl Conference {
         let socket = UdpSocket::bind(&opening.listen).with_context(|| format!("media port {}", opening.listen))?;
         let port = socket.local_addr()?.port();
         let archive = Path::new(&opening.archive);
-        let confinement = confine(&Limits { read: &[], write: &[archive], devices: false, sockets: Sockets::None });
+        // Its own program: a fork server that was lost is started again.
+        let program = std::env::current_exe()?;
+        let read: Vec<&Path> = program.parent().into_iter().collect();
+        let confinement = confine(&Limits { read: &read, write: &[archive], devices: false, sockets: Sockets::None });
 
         let recorder = Arc::new(record(&opening, &line)?);
         let link = LinkSlot::default();
@@ -75,6 +79,7 @@ impl Conference {
             recorder: Arc::clone(&recorder),
             mixing: inputs.clone(),
             wanted: wanted.clone(),
+            decoders: decoders.clone(),
             line: line.clone(),
         };
         let mut paths = Paths::new(ends);
@@ -86,6 +91,7 @@ impl Conference {
             link: running.clone(),
             recorder: Arc::clone(&recorder),
             programs: Arc::clone(&outlet),
+            decoders,
             line: line.clone(),
         };
         let config = MixerConfig {

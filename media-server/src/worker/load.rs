@@ -28,14 +28,18 @@ pub struct Meter {
 impl Meter {
     /// The figures since the last call, `elapsed` ago. A kernel without these files has nothing to say: all zero.
     pub fn read(&mut self, elapsed: Micros) -> Used {
-        let threads: Vec<PathBuf> = entries(Path::new("/proc/self/task"));
-        let children = threads.iter().flat_map(|thread| {
-            let pids = fs::read_to_string(thread.join("children")).unwrap_or_default();
-            pids.split_whitespace().map(|pid| Path::new("/proc").join(pid)).collect::<Vec<_>>()
-        });
+        let threads = entries(Path::new("/proc/self/task"));
+        let mut others: Vec<PathBuf> = threads.iter().flat_map(|thread| children(thread)).collect();
+        let mut at = 0;
+        // Theirs, and so on: decoders are children of the fork server. All of them have one thread.
+        while let Some(process) = others.get(at) {
+            let own = process.file_name().map(|pid| children(&process.join("task").join(pid))).unwrap_or_default();
+            others.extend(own);
+            at += 1;
+        }
         let account = |(path, own): (PathBuf, bool)| Some((account(&path)?, path, own));
-        let now: Vec<_> = children.map(|path| (path, false)).filter_map(account).collect();
-        let now = threads.iter().map(|path| (path.clone(), true)).filter_map(account).chain(now);
+        let threads = threads.into_iter().map(|path| (path, true));
+        let now = threads.chain(others.into_iter().map(|path| (path, false))).filter_map(account);
 
         let span = (elapsed.0.max(1) * 1_000) as f32;
         let (mut used, mut after) = (Used::default(), BTreeMap::new());
@@ -60,6 +64,12 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
+/// The processes that a thread has started.
+fn children(thread: &Path) -> Vec<PathBuf> {
+    let pids = fs::read_to_string(thread.join("children")).unwrap_or_default();
+    pids.split_whitespace().map(|pid| Path::new("/proc").join(pid)).collect()
+}
+
 fn account(thread: &Path) -> Option<Account> {
     let line = fs::read_to_string(thread.join("schedstat")).ok()?;
     let mut words = line.split_whitespace().map(str::parse);
@@ -68,14 +78,20 @@ fn account(thread: &Path) -> Option<Account> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
 
     use super::*;
 
     #[test]
     fn a_thread_that_never_rests_and_a_childs_work_are_seen() {
-        let mut child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        // A shell in a shell: a child of a child works.
+        let within = "sh -c 'echo; while :; do :; done'; exit";
+        let mut child = Command::new("sh").args(["-c", within]).stdout(Stdio::null()).process_group(0).spawn().unwrap();
         let busy = std::thread::spawn(|| {
             let begin = Instant::now();
             while begin.elapsed() < Duration::from_millis(800) {}
@@ -86,7 +102,7 @@ mod tests {
         let since = Instant::now();
         std::thread::sleep(Duration::from_millis(500));
         let used = meter.read(Micros(since.elapsed().as_micros() as i64));
-        child.kill().unwrap();
+        kill(Pid::from_raw(-(child.id() as i32)), Signal::SIGKILL).unwrap();
         child.wait().unwrap();
         busy.join().unwrap();
         assert!(used.busy > 0.9, "{used:?}");

@@ -14,9 +14,10 @@ use server_core::{
     Asking, Decision, Load, Micros, Mix, Mixer, Output, Picture, Presence, ProgramLayouts, Quality, Shedding, Site,
     Size,
 };
-use server_media::{OpusEnc, Use};
+use server_media::{DecoderEvent, OpusEnc, Use};
 
 use super::clock::SessionClock;
+use super::decoders::Decoders;
 use super::line;
 use super::load::{Meter, Used};
 use super::programs::{Encoders, Outlet};
@@ -29,8 +30,6 @@ const MEASURED: Micros = Micros::from_millis(1_000);
 
 /// What the tick thread is told.
 pub enum Input {
-    /// A decoder has a picture.
-    Picture { site: SiteCode, ticks: u64, picture: Picture, arrived: Micros },
     /// The link has a block of sound.
     Sound { site: SiteCode, packet: OpusPacket, arrived: Micros },
     /// A site came or was lost.
@@ -78,6 +77,8 @@ pub struct Outlets {
     pub recorder: Arc<Recorder>,
     /// Where the programs' access units go, from their encoders' own threads.
     pub programs: Arc<Outlet>,
+    /// What those in sight send.
+    pub decoders: Decoders,
     /// Tells control of the first frame.
     pub line: line::Sender,
 }
@@ -167,6 +168,9 @@ impl Mixing {
                 self.handle(input);
                 next = inputs.try_recv().ok();
             }
+            if self.mixer.poll_timeout() <= at {
+                self.take_pictures(at);
+            }
             while let Some(output) = self.mixer.poll(at) {
                 self.carry(output);
             }
@@ -174,6 +178,19 @@ impl Mixing {
                 self.measure(at);
             }
         }
+    }
+
+    fn take_pictures(&mut self, at: Micros) {
+        let Self { mixer, outlets, clock, .. } = self;
+        outlets.decoders.take(at, |site, event| match event {
+            DecoderEvent::Picture { ticks, picture, age } => mixer.handle_picture(site, ticks, &picture, at - age),
+            DecoderEvent::Failed(error) => tracing::warn!(error, %site, "a tile's decoder begins anew"),
+            DecoderEvent::Lost(why) => {
+                tracing::warn!(%why, %site, "a tile's decoder was lost, another one takes its place");
+                let body = serde_json::json!({ "site": site, "why": why.to_string() });
+                outlets.recorder.note(clock.utc_ms(at), "decoder-lost", body);
+            }
+        });
     }
 
     fn measure(&mut self, at: Micros) {
@@ -203,9 +220,6 @@ impl Mixing {
 
     fn handle(&mut self, input: Input) {
         match input {
-            Input::Picture { site, ticks, picture, arrived } => {
-                self.mixer.handle_picture(&site, ticks, &picture, arrived);
-            }
             Input::Sound { site, packet, arrived } => self.mixer.handle_packet(&site, packet, arrived),
             Input::Presence(site, presence) => {
                 if presence == Presence::Live {

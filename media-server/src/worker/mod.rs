@@ -5,6 +5,7 @@
 
 mod clock;
 mod conference;
+pub mod decoders;
 mod line;
 mod load;
 mod mixing;
@@ -21,6 +22,7 @@ use anyhow::Context as _;
 use bridgepoint_wire::local::ToWorker;
 
 use self::conference::Conference;
+use self::decoders::Decoders;
 use self::line::{FromLine, Line};
 
 /// A worker that nobody gives a conference, or that nobody adopts before it has one, ends after this.
@@ -33,15 +35,17 @@ const UNCLAIMED: Duration = Duration::from_secs(30);
 pub fn run(socket: &Path) -> anyhow::Result<()> {
     let (inputs, from_line) = mpsc::channel();
     let line = Line::listen(socket, inputs).with_context(|| format!("worker socket {}", socket.display()))?;
-    // Before the first message: a warm worker has its plugins loaded when the conference comes.
+    // Before the first message: a warm worker, and what its decoders are forked from, have their plugins loaded when the
+    // conference comes.
     server_media::init().context("GStreamer")?;
-    let outcome = serve(&line, &from_line);
+    let decoders = Decoders::new()?;
+    let outcome = serve(&line, &from_line, decoders);
     line.close();
     let _ = std::fs::remove_file(socket);
     outcome
 }
 
-fn serve(line: &Line, from_line: &mpsc::Receiver<FromLine>) -> anyhow::Result<()> {
+fn serve(line: &Line, from_line: &mpsc::Receiver<FromLine>, decoders: Decoders) -> anyhow::Result<()> {
     let opening = loop {
         match from_line.recv_timeout(UNCLAIMED) {
             Ok(FromLine::Message(ToWorker::Open(opening))) => break opening,
@@ -51,7 +55,7 @@ fn serve(line: &Line, from_line: &mpsc::Receiver<FromLine>) -> anyhow::Result<()
             Err(_) => return Ok(()),
         }
     };
-    let mut conference = Conference::open(*opening, line.sender())?;
+    let mut conference = Conference::open(*opening, line.sender(), decoders)?;
     loop {
         match from_line.recv() {
             Ok(FromLine::Message(ToWorker::Close)) => {

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use bridgepoint_link::{CentreEvent, CentreStats, Encoding, raise_priority};
+use bridgepoint_link::{CentreEvent, CentreStats, Encoding};
 use bridgepoint_record::{Recorder, Stream};
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::local::{FromWorker, SiteStats, WorkerStats};
 use bridgepoint_wire::media::AccessUnit;
 use server_core::{LostReason, Presence};
-use server_media::{DecoderEvent, MediaError, VideoDecoder};
+use server_media::VideoDecoder;
 
 use super::clock::SessionClock;
+use super::decoders::Decoders;
 use super::line;
 use super::mixing::{Input, report};
 use super::slot::LinkSlot;
@@ -22,6 +22,8 @@ use super::wanted::Wanted;
 
 /// Without a small encoding for so long, a tile is fed from the main one.
 const THUMB_MISSING: Duration = Duration::from_secs(1);
+/// Who is out of sight for so long gives its decoder back.
+const DECODER_KEPT: Duration = Duration::from_secs(5);
 /// A tile that waits to change its encoding asks for a key frame so often: a box makes one every 400 ms at most.
 const ASK_AGAIN: Duration = Duration::from_millis(400);
 
@@ -37,28 +39,38 @@ pub struct Ends {
     pub mixing: Sender<Input>,
     /// Whose pictures are shown.
     pub wanted: Wanted,
+    /// Their processes.
+    pub decoders: Decoders,
     /// The control process.
     pub line: line::Sender,
 }
 
 /// One site's way to its tile.
 struct Tile {
-    decoder: VideoDecoder,
-    /// From the small encoding (else from the main one). Shared with the decoder's thread, which asks for key frames.
-    from_thumb: Arc<AtomicBool>,
+    /// `None`: never seen, or not for some time.
+    decoder: Option<Arc<VideoDecoder>>,
+    source: Encoding,
     thumb_at: Option<Instant>,
     /// In sight since then.
     shown_at: Instant,
     asked_at: Option<Instant>,
-    /// Not shown: nothing is decoded, and what comes next follows a gap.
-    resting: bool,
+    /// Not shown since then: nothing is decoded, and what comes next follows a gap.
+    rests_since: Option<Instant>,
     /// Main frames since the last figures.
     frames: u32,
 }
 
 impl Tile {
-    fn source(&self) -> Encoding {
-        if self.from_thumb.load(Ordering::Relaxed) { Encoding::Thumb } else { Encoding::Main }
+    fn new(now: Instant) -> Self {
+        Self {
+            decoder: None,
+            source: Encoding::Thumb,
+            thumb_at: None,
+            shown_at: now,
+            asked_at: None,
+            rests_since: None,
+            frames: 0,
+        }
     }
 
     fn may_ask(&mut self, now: Instant) -> bool {
@@ -104,8 +116,9 @@ impl Paths {
 
     fn handle_presence(&mut self, site: SiteCode, up: bool) {
         if !up {
-            // It may never come back, and a decoder is a thread and some descriptors.
+            // It may never come back, and a decoder is a process.
             self.tiles.remove(&site);
+            self.ends.decoders.end(&site);
         }
         let at_ms = self.ends.clock.utc_ms(self.ends.clock.now());
         let kind = if up { "site-up" } else { "site-down" };
@@ -120,14 +133,22 @@ impl Paths {
             self.ends.recorder.video(&Stream::Site(site.clone()), unit.clone());
         }
         let now = Instant::now();
-        let (wanted, link) = (self.ends.wanted.encoding(site), self.ends.link.clone());
-        let Some(tile) = self.tile(site) else { return };
+        let Ends { wanted, link, decoders, clock, .. } = &self.ends;
+        let wanted = wanted.encoding(site);
+        if !self.tiles.contains_key(site) {
+            self.tiles.insert(site.clone(), Tile::new(now));
+        }
+        let Some(tile) = self.tiles.get_mut(site) else { return };
         match encoding {
             Encoding::Main => tile.frames += 1,
             Encoding::Thumb => tile.thumb_at = Some(now),
         }
         let Some(wanted) = wanted else {
-            (tile.resting, tile.shown_at) = (true, now);
+            tile.shown_at = now;
+            let since = *tile.rests_since.get_or_insert(now);
+            if now - since >= DECODER_KEPT && tile.decoder.take().is_some() {
+                decoders.end(site);
+            }
             return;
         };
         // A box that was asked for its small encoding just now is given a moment to begin.
@@ -135,53 +156,18 @@ impl Paths {
             tile.thumb_at.is_some_and(|at| now - at < THUMB_MISSING) || now - tile.shown_at < THUMB_MISSING;
         let best = if thumb_flows { wanted } else { Encoding::Main };
         // A tile changes its source at a key frame of the new one: no grey picture in between.
-        if tile.source() != best && (tile.resting || unit.key && encoding == best) {
-            tile.from_thumb.store(best == Encoding::Thumb, Ordering::Relaxed);
-        } else if tile.source() != best && best == wanted && tile.may_ask(now) {
+        if tile.source != best && (tile.rests_since.is_some() || unit.key && encoding == best) {
+            tile.source = best;
+        } else if tile.source != best && best == wanted && tile.may_ask(now) {
             link.with(|link| link.request_key(site, wanted));
         }
-        if tile.source() == encoding {
-            let after_gap = std::mem::take(&mut tile.resting);
-            tile.decoder.push(unit, after_loss || after_gap);
-        }
-    }
-
-    fn decoder(&self, site: &SiteCode, from_thumb: Arc<AtomicBool>) -> Result<VideoDecoder, MediaError> {
-        let (mixing, clock, link) = (self.ends.mixing.clone(), self.ends.clock, self.ends.link.clone());
-        let code = site.clone();
-        let events = move |event| match event {
-            DecoderEvent::Picture { ticks, picture } => {
-                let _ = mixing.send(Input::Picture { site: code.clone(), ticks, picture, arrived: clock.now() });
+        if tile.source == encoding {
+            let after_gap = tile.rests_since.take().is_some();
+            let decoder = tile.decoder.get_or_insert_with(|| decoders.start(site, clock.now()));
+            if decoder.push(clock.now(), &unit, after_loss || after_gap) {
+                link.with(|link| link.request_key(site, encoding));
             }
-            DecoderEvent::KeyWanted => {
-                let thumb = from_thumb.load(Ordering::Relaxed);
-                let encoding = if thumb { Encoding::Thumb } else { Encoding::Main };
-                link.with(|link| link.request_key(&code, encoding));
-            }
-            DecoderEvent::Failed(error) => tracing::warn!(%error, site = %code, "a tile's decoder begins anew"),
-        };
-        VideoDecoder::start(site.as_str(), raise_priority, events)
-    }
-
-    fn tile(&mut self, site: &SiteCode) -> Option<&mut Tile> {
-        if !self.tiles.contains_key(site) {
-            let from_thumb = Arc::new(AtomicBool::new(true));
-            let decoder = self.decoder(site, Arc::clone(&from_thumb));
-            let decoder = decoder.map_err(|error| tracing::error!(%error, %site, "no decoder for the tile")).ok()?;
-            self.tiles.insert(
-                site.clone(),
-                Tile {
-                    decoder,
-                    from_thumb,
-                    thumb_at: None,
-                    shown_at: Instant::now(),
-                    asked_at: None,
-                    resting: false,
-                    frames: 0,
-                },
-            );
         }
-        self.tiles.get_mut(site)
     }
 
     /// Once a second. The tick thread answers within a tick; while it does not, the figures wait for the next second.
