@@ -13,7 +13,7 @@ use bridgepoint_wire::media::{AccessUnit, OpusPacket};
 use server_core::{
     BLOCK, Block, Frame, Micros, Mixer, MixerConfig, Output, Picture, Presence, Rect, Site, Size, SoundDecoder,
 };
-use server_media::{Decoder, DecoderEvent, Encoder, EncoderEvent, OpusDec, OpusEnc, ProgramEncoder, Use, VideoDecoder};
+use server_media::{Decoder, Encoder, EncoderEvent, OpusDec, OpusEnc, ProgramEncoder, Use};
 
 /// Nothing here takes longer, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -135,91 +135,6 @@ fn change_of_resolution_goes_on_without_a_new_decoder() {
         decoder.decode(&unit, |_, picture| sizes.push(picture.size().height)).unwrap();
     }
     assert_eq!(sizes, [360, 360, 360, 720, 720, 720]);
-}
-
-fn start() -> (VideoDecoder, mpsc::Receiver<DecoderEvent>) {
-    let (events, received) = mpsc::channel();
-    let decoder = VideoDecoder::start("17611", || {}, move |event| drop(events.send(event))).expect("a decoder");
-    (decoder, received)
-}
-
-#[test]
-fn after_a_loss_nothing_is_shown_until_the_next_key_frame_which_is_asked_for() {
-    server_media::init().unwrap();
-    let (decoder, events) = start();
-    let mut shown = Vec::new();
-    // Begins in the middle; one unit is lost at 60. Key frames are at 50 and 100.
-    for (n, unit) in clip(640, 360, 120).into_iter().enumerate().skip(40).filter(|(n, _)| *n != 60) {
-        decoder.push(unit, n == 61);
-        match n {
-            // A wish at once, and again every half second.
-            40..50 | 61..100 if (n - if n < 50 { 40 } else { 61 }) % 12 != 0 => {}
-            40..50 | 61..100 => assert!(matches!(events.recv_timeout(DEADLINE).unwrap(), DecoderEvent::KeyWanted)),
-            _ => match events.recv_timeout(DEADLINE).unwrap() {
-                DecoderEvent::Picture { ticks: at, .. } => {
-                    assert_eq!(at, ticks(n));
-                    shown.push(n);
-                }
-                other => panic!("{n}: {other:?}"),
-            },
-        }
-    }
-    assert_eq!(shown, (50..60).chain(100..120).collect::<Vec<_>>());
-    assert_eq!(decoder.dropped(), 0);
-}
-
-#[test]
-fn garbage_costs_the_picture_until_the_next_key_frame_and_nothing_else() {
-    server_media::init().unwrap();
-    let (decoder, events) = start();
-    let mut noise = 1_u32;
-    let mut byte = || {
-        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (noise >> 24) as u8
-    };
-    let good = clip(640, 360, 101);
-    for round in 0..20 {
-        for (n, source) in good.iter().enumerate().take(30) {
-            // Valid framing, wrong inside: truncated, flipped, random, of any NAL type.
-            let mut nals: Vec<Vec<u8>> = source.nals().map(<[u8]>::to_vec).collect();
-            for nal in &mut nals {
-                match round % 4 {
-                    0 => nal.truncate(1 + usize::from(byte()) % nal.len()),
-                    1 => {
-                        let at = (usize::from(byte()) * 256 + usize::from(byte())) % nal.len();
-                        nal[at] ^= byte() | 1;
-                    }
-                    2 => nal.iter_mut().skip(1).for_each(|b| *b = byte()),
-                    _ => nal[0] = byte(),
-                }
-            }
-            let Some(mut unit) = AccessUnit::from_nals(ticks(n), nals.iter().map(Vec::as_slice)) else { continue };
-            unit.key |= n == 0;
-            decoder.push(unit, false);
-            // Its queue is bounded: wait for something now and then.
-            if n % 4 == 3 {
-                let _ = events.recv_timeout(Duration::from_millis(50));
-            }
-        }
-    }
-    // From the next key frame on it is as new.
-    let (mut sent, mut fine) = (0, 0);
-    while fine < 10 {
-        assert!(sent < 200, "does not come back");
-        let n = sent % 50;
-        decoder.push(good[n].clone(), n == 0);
-        sent += 1;
-        while let Ok(event) = events.recv_timeout(Duration::from_millis(100)) {
-            if let DecoderEvent::Picture { ticks: at, picture } = event
-                && at == ticks(n)
-                && picture.size().width == 640
-                && marked(&picture).abs_diff(luma(n)) <= 4
-            {
-                fine += 1;
-                break;
-            }
-        }
-    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
 use nix::errno::Errno;
@@ -44,6 +44,8 @@ pub struct ForkServer {
 #[derive(Debug)]
 struct Running {
     process: Option<Process>,
+    /// Decoders that it could not be told to end yet.
+    to_end: Vec<u32>,
     started: Option<Micros>,
     last_id: u32,
 }
@@ -63,30 +65,43 @@ impl ForkServer {
         let plugin = ELEMENTS.iter().find_map(|name| gst::ElementFactory::find(name)?.plugin()?.filename());
         let plugin = plugin.ok_or_else(|| MediaError::Missing { names: ELEMENTS.join(", ") })?;
         let process = Some(Process::start(program, &plugin)?);
-        let running = Mutex::new(Running { process, started: None, last_id: 0 });
+        let running = Mutex::new(Running { process, to_end: Vec::new(), started: None, last_id: 0 });
         Ok(Self { program, plugin, running })
+    }
+
+    /// The process, as it is now.
+    pub fn pid(&self) -> Option<Pid> {
+        Some(Pid::from_raw(self.lock().process.as_ref()?.child.id() as i32))
     }
 
     /// Has a decoder forked; it may be given units at once.
     pub(super) fn start_decoder(&self, now: Micros) -> Result<Started, MediaError> {
         let (socket, of_decoder) = pair()?;
         let memory = Memory::new().map_err(no_process)?;
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.lock();
         running.last_id = running.last_id.wrapping_add(1);
         let id = running.last_id;
         let descriptors = [of_decoder.as_raw_fd(), memory.file().as_raw_fd()];
-        if running.say(Order::Start(id), &descriptors).is_err() {
-            running.start_again(now, self.program, &self.plugin)?;
-            running.say(Order::Start(id), &descriptors).map_err(no_process)?;
+        match running.say(Order::Start(id), &descriptors) {
+            Ok(()) => {}
+            // It lives and has much to do; who asked tries again.
+            Err(error @ Errno::EAGAIN) => return Err(no_process(error)),
+            Err(_) => {
+                running.start_again(now, self.program, &self.plugin)?;
+                running.say(Order::Start(id), &descriptors).map_err(no_process)?;
+            }
         }
         Ok(Started { id, socket, memory })
     }
 
     /// Ends a decoder, whatever it does.
     pub(super) fn end(&self, id: u32) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        // A fork server that has gone has taken its decoders along.
-        let _ = running.say(Order::End(id), &[]);
+        self.lock().end(id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        // What is changed under it is whole, whoever panicked.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,12 +114,25 @@ impl Running {
         sendmsg::<()>(process.line.as_raw_fd(), &[IoSlice::new(&order.to_bytes())], along, flags, None).map(drop)
     }
 
+    /// Also those for which its line was full.
+    fn end(&mut self, id: u32) {
+        self.to_end.push(id);
+        while let Some(id) = self.to_end.last() {
+            match self.say(Order::End(*id), &[]) {
+                Err(Errno::EAGAIN) => return,
+                // One that has gone has taken its decoders along.
+                Ok(()) | Err(_) => self.to_end.pop(),
+            };
+        }
+    }
+
     fn start_again(&mut self, now: Micros, program: fn() -> Command, plugin: &Path) -> Result<(), MediaError> {
         if self.started.is_some_and(|started| now - started < START_AGAIN) {
             return Err(no_process(Errno::EAGAIN));
         }
         self.started = Some(now);
         self.process = None;
+        self.to_end.clear();
         tracing::error!("the decoders' fork server was lost and is started again");
         self.process = Some(Process::start(program, plugin)?);
         Ok(())

@@ -20,4 +20,4 @@ mod messages;
 mod process;
 
 pub use self::fork_server::{ForkServer, serve};
-pub use self::process::{DecoderEvent, VideoDecoder};
+pub use self::process::{DecoderEvent, Lost, VideoDecoder};
