@@ -324,6 +324,9 @@ fn a_decoder_that_is_not_needed_any_more_leaves_nothing_behind() {
         let tile = Tile::new(&server);
         tile.push(&key, false);
     }
+    // The line to the fork server may have been full: what it was not told it is told with the next order.
+    std::thread::sleep(Duration::from_secs(1));
+    drop(Tile::new(&server));
     wait_until("no decoder is left, and none of its descriptors", || {
         decoders(&server).is_empty() && of_server() == at_first
     });

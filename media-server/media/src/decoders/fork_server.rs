@@ -81,6 +81,7 @@ impl ForkServer {
         let mut running = self.lock();
         running.last_id = running.last_id.wrapping_add(1);
         let id = running.last_id;
+        running.end_all();
         let descriptors = [of_decoder.as_raw_fd(), memory.file().as_raw_fd()];
         match running.say(Order::Start(id), &descriptors) {
             Ok(()) => {}
@@ -114,9 +115,13 @@ impl Running {
         sendmsg::<()>(process.line.as_raw_fd(), &[IoSlice::new(&order.to_bytes())], along, flags, None).map(drop)
     }
 
-    /// Also those for which its line was full.
+    /// Those for which its line was full are ended with the next order.
     fn end(&mut self, id: u32) {
         self.to_end.push(id);
+        self.end_all();
+    }
+
+    fn end_all(&mut self) {
         while let Some(id) = self.to_end.last() {
             match self.say(Order::End(*id), &[]) {
                 Err(Errno::EAGAIN) => return,
