@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use scenarios::measure::{
     Part, beeps, counters, flashes, longest_freeze, longest_step, median, sound, sound_after_picture, times,
 };
-use scenarios::running::{Running, journal, tile_of};
+use scenarios::running::{Running, decoders, journal, tile_of};
 use xtask::clips::Marks;
 use xtask::summary::Pids;
 
@@ -52,8 +52,11 @@ fn every_site_is_seen_heard_sent_back_and_recorded_in_sync() {
 /// As the kernel says it (proc(5)): a seccomp filter, and no way to gain privileges.
 fn what_parses_the_network_is_confined(pids: &Pids) {
     let media = pids.agents.values().map(|pids| pids.media);
-    for pid in media.chain([pids.conference]) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.unwrap())).unwrap();
+    let worker = pids.conference.unwrap();
+    let decoders = decoders(worker);
+    assert_eq!(decoders.len(), 3, "one for each site");
+    for pid in media.map(Option::unwrap).chain([worker]).chain(decoders) {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let says = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
         assert_eq!((says("Seccomp:"), says("NoNewPrivs:")), (Some("2"), Some("1")), "{status}");
     }

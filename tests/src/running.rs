@@ -160,6 +160,17 @@ pub fn journal(archive: &Path) -> Result<Vec<Value>> {
     text.lines().map(|line| serde_json::from_str(line).context("a line of the journal")).collect()
 }
 
+/// The decoder processes of a conference worker: children of its fork server.
+pub fn decoders(worker: u32) -> Vec<u32> {
+    children(worker).into_iter().flat_map(children).collect()
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
 /// Where in the program a site's colour is, at that second.
 pub fn tile_of(program: &Path, marks: Marks, at_s: f64) -> Result<Part> {
     let wanted = [16, 8, 0].map(|shift| (marks.colour >> shift) as u8);

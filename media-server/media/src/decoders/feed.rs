@@ -75,10 +75,10 @@ impl Feed {
         Turn::Send
     }
 
-    /// The unit that was to be sent could not be.
+    /// The unit that was to be sent could not be; the site is asked for a key frame.
     pub(super) fn handle_refused(&mut self) {
         self.unanswered.pop_back();
-        self.wait();
+        self.waited = Some(1);
     }
 
     /// An answer came; `good`: the decoder can go on. `false`: nobody had asked.

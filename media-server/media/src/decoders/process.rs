@@ -243,3 +243,89 @@ fn answer_to(unit: &AccessUnit, decoder: &mut Option<Decoder>, memory: &Memory, 
         Err(error) => Answer::Failed(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+    use super::*;
+
+    /// A decoder whose process is this test.
+    fn played() -> (VideoDecoder, OwnedFd) {
+        crate::init().unwrap();
+        let program = || {
+            let mut program = Command::new("sh");
+            program.args(["-c", "exec sleep 60"]);
+            program
+        };
+        let decoder = VideoDecoder::start(&Arc::new(ForkServer::start(program).unwrap()), Micros(0));
+        let (socket, ours) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+        let memory = Memory::new().unwrap();
+        decoder.state().process = Some(Arc::new(Started { id: 0, socket, memory }));
+        (decoder, ours)
+    }
+
+    fn told(decoder: &VideoDecoder, at_ms: i64) -> Vec<DecoderEvent> {
+        let mut events = Vec::new();
+        decoder.take(Micros::from_millis(at_ms), |event| events.push(event));
+        events
+    }
+
+    fn unit(key: bool, len: usize) -> AccessUnit {
+        AccessUnit { ticks: 1, key, data: vec![0; len].into() }
+    }
+
+    #[test]
+    fn a_process_that_answers_nonsense_is_replaced() {
+        let mut picture = [0xFF; 35];
+        picture[0] = 1;
+        for (nonsense, asked) in
+            [(&b""[..], true), (b"\x07", true), (&picture, true), (b"\x01\x02", true), (b"\0", false)]
+        {
+            let (decoder, process) = played();
+            if asked {
+                assert!(!decoder.push(Micros(0), &unit(true, 100), false));
+            }
+            send(process.as_raw_fd(), nonsense, MsgFlags::empty()).unwrap();
+            let events = told(&decoder, 20);
+            let why = if nonsense.is_empty() { Lost::Ended } else { Lost::Nonsense };
+            assert!(matches!(events[..], [DecoderEvent::Lost(lost)] if lost == why), "{nonsense:?}: {events:?}");
+            assert!(told(&decoder, 40).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_picture_that_was_never_laid_down_is_left_out_and_the_next_one_is_taken() {
+        let (decoder, process) = played();
+        let laid = Memory::new().unwrap();
+        let picture = Picture::from(Arc::new(server_core::Frame::black(server_core::Size { width: 64, height: 64 })));
+        let laid = laid.lay(3, &picture).unwrap();
+        for n in 0..2 {
+            assert!(!decoder.push(Micros(0), &unit(n == 0, 100), false));
+            let answer = Answer::Picture { ticks: 5, done_ns: 0, laid };
+            send(process.as_raw_fd(), &answer.to_bytes(), MsgFlags::empty()).unwrap();
+            let events = told(&decoder, 20);
+            assert_eq!(events.len(), n, "{events:?}");
+            decoder.state().process.as_ref().unwrap().memory.lay(3, &picture).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_too_long_is_a_loss() {
+        let (decoder, _process) = played();
+        assert!(decoder.push(Micros(0), &unit(true, 2 << 20), false), "a key frame is wanted");
+        assert!(!decoder.push(Micros(0), &unit(false, 100), false), "asked for already");
+        assert!(!decoder.push(Micros(0), &unit(true, 100), false));
+    }
+
+    #[test]
+    fn one_that_owes_an_answer_for_a_second_is_replaced() {
+        let (decoder, _process) = played();
+        decoder.push(Micros(0), &unit(true, 100), false);
+        assert!(told(&decoder, 999).is_empty());
+        assert!(matches!(told(&decoder, 1_000)[..], [DecoderEvent::Lost(Lost::Stalled)]));
+    }
+}
