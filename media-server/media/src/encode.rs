@@ -208,7 +208,8 @@ impl Encoder {
                 ("byte-stream", "true"),
                 ("vbv-buf-capacity", "600"),
                 // A flash in one tile is no cut: key frames come when asked for and every 2 s.
-                ("option-string", "scenecut=0"),
+                // Cameras do not fade: weights would be looked for in vain.
+                ("option-string", "scenecut=0:weightp=0"),
             ] {
                 chain::set(&element, name, value);
             }

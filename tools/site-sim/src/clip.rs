@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use bridgepoint_wire::command::VideoOrder;
 use bridgepoint_wire::media::AccessUnit;
+use server_core::Size;
 
 /// Frames per second of every clip.
 pub const FPS: u64 = 25;
@@ -94,9 +96,9 @@ impl Clip {
         }
         if !thumb.exists() {
             let scale = format!("scale={width}:{height}:force_original_aspect_ratio=decrease:force_divisible_by=2");
-            let x264 = [
-                "-an", "-vf", &scale, "-c:v", "libx264", "-preset", "veryfast", "-b:v", "500k", "-g", "25", "-bf", "0",
-            ];
+            let rate = format!("{}k", small(width, height).kbps);
+            let x264 =
+                ["-an", "-vf", &scale, "-c:v", "libx264", "-preset", "veryfast", "-b:v", &rate, "-g", "25", "-bf", "0"];
             ffmpeg(source, &[&x264[..], &["-bsf:v", "h264_metadata=aud=insert", "-f", "h264"]].concat(), &thumb)?;
         }
         if !sound.exists() {
@@ -162,7 +164,12 @@ pub fn made_file(folder: &Path, n: usize, voice: Voice) -> PathBuf {
 /// Where a clip's small encoding is kept.
 pub fn thumb_file(folder: &Path, source: &Path, (width, height): (u16, u16)) -> anyhow::Result<PathBuf> {
     let stem = source.file_stem().context("a clip's file has a name")?.to_string_lossy();
-    Ok(folder.join(format!("{stem}.{width}x{height}.g25.h264")))
+    Ok(folder.join(format!("{stem}.{width}x{height}.{}k.h264", small(width, height).kbps)))
+}
+
+/// What the centre asks a site for, for a tile of that size: no more and no less is sent.
+pub fn small(width: u16, height: u16) -> VideoOrder {
+    server_core::asking::thumb(Size { width: width.into(), height: height.into() }, FPS as u8)
 }
 
 impl Clip {

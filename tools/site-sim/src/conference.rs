@@ -17,6 +17,7 @@ use bridgepoint_wire::local::{Conference, ConferenceSite, FromWorker, ProgramSta
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde_json::Value;
 
+use crate::clip::small;
 use crate::sending::{Sending, Source, Way, send};
 use crate::worker::Worker;
 
@@ -235,7 +236,7 @@ impl Door {
             ice_centre: place.site.ice_centre.clone(),
             ice_box: place.site.ice_box.clone(),
             main: VideoOrder { width: 1280, height: 720, fps: 25, kbps: 1_500 },
-            thumb: VideoOrder { width, height, fps: 25, kbps: 500 },
+            thumb: small(width, height),
             audio_kbps: 48,
         };
         Ok(Member { local: SocketAddr::from(([127, 0, 0, 1], 0)), join, identity: place.identity.clone(), events })
