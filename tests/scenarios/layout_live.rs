@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use scenarios::measure::{Part, colour, counters, longest_freeze, longest_step, times};
-use scenarios::running::{Running, journal};
+use scenarios::running::{Running, journal, replay};
 use serde_json::Value;
 use xtask::clips::Marks;
 use xtask::process::signal;
@@ -86,6 +86,13 @@ fn a_change_of_layout_shows_at_once_and_costs_no_frame() {
         assert!(count.len() > 40 && frozen <= 0.2, "the large picture stood still for {frozen} s after {from}");
     }
     assert_shows(&archive.join("program.2.mp4"), Part::WHOLE, c, 3.0);
+    let (decisions, logs) = replay(&archive).unwrap();
+    assert!(decisions >= 4 && logs == 2, "{decisions} decisions in {logs} logs");
+    // A log that somebody has changed is noticed.
+    let log = archive.join("director.2.jsonl");
+    let changed = std::fs::read_to_string(&log).unwrap().replacen("[[", "[[1,\"16681\",3],[", 1);
+    std::fs::write(&log, changed).unwrap();
+    assert!(replay(&archive).is_err());
 }
 
 fn assert_shows(program: &Path, tile: Part, marks: Marks, at_s: f64) {

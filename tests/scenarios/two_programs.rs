@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use scenarios::measure::{Part, colour, longest_step, times};
-use scenarios::running::{Running, journal};
+use scenarios::running::{Running, journal, replay};
 use serde_json::{Value, json};
 use xtask::clips::Marks;
 
@@ -99,6 +99,8 @@ fn officials_get_a_program_of_their_own_and_the_recorded_one_is_named() {
         assert!(step <= 0.0405, "a step of {step} s between frames of {}", file.display());
     }
     assert!(!archive.join("program.2.mp4").exists());
+    let (decisions, logs) = replay(&archive).unwrap();
+    assert!(decisions >= 3 && logs == 1, "{decisions} decisions in {logs} logs");
 }
 
 /// Threads of a worker that encode a program.

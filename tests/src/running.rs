@@ -3,6 +3,7 @@
 use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,7 +12,7 @@ use xtask::clips::Marks;
 use xtask::sites;
 use xtask::stack::{Plan, Stack, free_tcp_ports, site};
 use xtask::summary::ServerStatus;
-use xtask::workspace::target;
+use xtask::workspace::{bin_dir, target};
 
 use crate::https;
 use crate::measure::{Part, colour};
@@ -169,6 +170,16 @@ fn children(pid: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+/// Lets the directors of a session decide again; it must be what its journal says. How many decisions of how many logs.
+pub fn replay(archive: &Path) -> Result<(usize, usize)> {
+    let out = Command::new(bin_dir()?.join("bpctl")).args(["--json", "replay"]).arg(archive).output()?;
+    let said = String::from_utf8_lossy(&out.stdout);
+    ensure!(out.status.success(), "replay: {said}{}", String::from_utf8_lossy(&out.stderr));
+    let said: Value = serde_json::from_str(&said)?;
+    let logs = said["logs"].as_array().context("logs")?;
+    Ok((logs.iter().filter_map(|log| log["decisions"].as_array()).map(Vec::len).sum(), logs.len()))
 }
 
 /// Where in the program a site's colour is, at that second.

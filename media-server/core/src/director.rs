@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::activity::{Ear, listen};
 use crate::time::Micros;
 
+pub mod log;
 mod places;
 
 /// A place that changed hands because of voice is left alone by voice for this long: an eye needs a second or two to
@@ -302,6 +303,16 @@ impl Director {
         };
         self.settle();
         self.publish(why);
+    }
+
+    /// Whether [`Director::poll`] has something to weigh.
+    pub(crate) const fn has_news(&self) -> bool {
+        self.why.is_some()
+    }
+
+    /// Whether this site's levels count.
+    pub(crate) fn hears(&self, site: &SiteCode) -> bool {
+        self.index.get(site).is_some_and(|at| self.members[*at].present && !self.members[*at].muted)
     }
 
     /// What has changed since the last decision.

@@ -12,6 +12,7 @@ use crate::Site;
 use crate::arrangement::Layout;
 use crate::audio::{AudioMixer, BLOCK, MOST_HEARD, Mix, SoundDecoder, VoiceStats};
 use crate::composer::{Composer, Presence};
+use crate::director::log::{Log, Told};
 use crate::director::{Decision, DirectorInput};
 use crate::layout::Size;
 use crate::picture::Picture;
@@ -79,6 +80,7 @@ pub struct Mixer {
     sites: Vec<Timed>,
     /// Of the programs that somebody gets: others are not made. Never empty.
     scenes: BTreeMap<Program, Scene>,
+    log: Log,
     audio: AudioMixer,
     directed: Micros,
     layouts: ProgramLayouts,
@@ -97,10 +99,12 @@ pub struct Mixer {
 impl Mixer {
     /// Nobody takes part.
     pub fn new(config: MixerConfig) -> Self {
-        let scene = Scene::new(Composer::new(config.fonts, config.lang, config.canvas));
+        let (composer, log) = (Composer::new(config.fonts, config.lang, config.canvas), Log::default());
+        let scene = Scene::new(Program::Main, config.start, composer, log.clone());
         Self {
             sites: Vec::new(),
             scenes: BTreeMap::from([(Program::Main, scene)]),
+            log,
             audio: AudioMixer::new(),
             directed: config.start,
             layouts: ProgramLayouts::new(),
@@ -160,7 +164,8 @@ impl Mixer {
         let watched = self.stage.routes().watched(codes);
         for program in &watched {
             let first = self.scenes.values().next();
-            if let Some(twin) = first.filter(|_| !self.scenes.contains_key(program)).map(Scene::twin) {
+            if let Some(twin) = first.filter(|_| !self.scenes.contains_key(program)) {
+                let twin = twin.twin(*program);
                 self.scenes.insert(*program, twin);
             }
         }
@@ -293,6 +298,11 @@ impl Mixer {
     pub fn site_stats(&self, code: &SiteCode) -> Option<(Option<Micros>, VoiceStats)> {
         let timed = self.sites.iter().find(|timed| timed.code == *code)?;
         Some((timed.playout.delay(), self.audio.stats(code)?))
+    }
+
+    /// What the directors of all programs were told since the last call, and what they decided.
+    pub fn take_log(&mut self) -> Vec<Told> {
+        self.log.take()
     }
 
     /// Frames and blocks that were left out because the process stood still for more than [`Ticker::FILL`].

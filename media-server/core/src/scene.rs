@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bridgepoint_wire::SiteCode;
-use bridgepoint_wire::local::{ProgramStage, Stage};
+use bridgepoint_wire::local::{Program, ProgramStage, Stage};
 
 use crate::Site;
 use crate::arrangement::Layout;
 use crate::composer::Composer;
-use crate::director::{Decision, Director, DirectorInput};
+use crate::director::log::{Log, Logged};
+use crate::director::{Decision, DirectorInput};
 use crate::picture::Picture;
 use crate::tick::Due;
 use crate::time::Micros;
@@ -17,7 +18,7 @@ use crate::time::Micros;
 /// A program's own director, layout and canvas. What concerns sites is told to the scenes of all programs.
 pub(crate) struct Scene {
     pub(crate) composer: Composer,
-    pub(crate) director: Director,
+    pub(crate) director: Logged,
     layout: Arc<Layout>,
     speaking: Vec<SiteCode>,
     /// Who has the places.
@@ -29,10 +30,10 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// Nobody takes part.
-    pub(crate) fn new(composer: Composer) -> Self {
+    pub(crate) fn new(program: Program, now: Micros, composer: Composer, log: Log) -> Self {
         Self {
             composer,
-            director: Director::new(),
+            director: Logged::new(program, now, log),
             layout: Arc::default(),
             speaking: Vec::new(),
             order: Vec::new(),
@@ -42,10 +43,10 @@ impl Scene {
     }
 
     /// The same for another program, which begins with what this one knows and shows.
-    pub(crate) fn twin(&self) -> Self {
+    pub(crate) fn twin(&self, program: Program) -> Self {
         Self {
             composer: self.composer.twin(),
-            director: self.director.twin(),
+            director: self.director.twin(program),
             layout: Arc::clone(&self.layout),
             speaking: self.speaking.clone(),
             order: self.order.clone(),

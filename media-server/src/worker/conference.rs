@@ -22,6 +22,7 @@ use server_media::OpusDec;
 
 use super::clock::SessionClock;
 use super::decoders::Decoders;
+use super::director_log::DirectorLog;
 use super::line;
 use super::mixing::{Input, Mixing, Outlets};
 use super::paths::{Ends, Paths};
@@ -39,6 +40,8 @@ pub struct Conference {
     slot: LinkSlot,
     inputs: Sender<Input>,
     ticking: JoinHandle<()>,
+    director_log: DirectorLog,
+    clock: SessionClock,
     order: VideoOrder,
     outlet: Arc<Outlet>,
     encoders: Encoders,
@@ -87,11 +90,19 @@ impl Conference {
         let running = CentreLink::start(socket, identity, opening.origin_ms, move |event| paths.handle(event))?;
         link.fill(running.clone());
 
+        let failed = {
+            let line = line.clone();
+            move |file: &str, error: &std::io::Error| {
+                line.say(fault(Text::RecorderFailed, [file.to_owned(), error.to_string()]));
+            }
+        };
+        let director_log = DirectorLog::start(archive, opening.part, failed)?;
         let outlets = Outlets {
             link: running.clone(),
             recorder: Arc::clone(&recorder),
             programs: Arc::clone(&outlet),
             decoders,
+            director_log: director_log.entries(),
             line: line.clone(),
         };
         let config = MixerConfig {
@@ -113,6 +124,8 @@ impl Conference {
             slot: link,
             inputs,
             ticking,
+            director_log,
+            clock,
             order: opening.program,
             outlet,
             encoders,
@@ -164,9 +177,12 @@ impl Conference {
 
     /// Ends the program and closes every file.
     pub fn close(self) -> FromWorker {
-        let Self { recorder, link, slot, inputs, ticking, outlet, encoders, .. } = self;
+        let Self { recorder, link, slot, inputs, ticking, director_log, clock, outlet, encoders, .. } = self;
         let _ = inputs.send(Input::Stop);
         let _ = ticking.join();
+        if let Some(log) = director_log.finish() {
+            recorder.note(clock.utc_ms(clock.now()), "director-log", log);
+        }
         // Whoever holds these ends with the last of them; only then is the recorder nobody else's.
         slot.clear();
         drop((link, outlet, encoders, inputs));

@@ -10,6 +10,7 @@ use bridgepoint_record::{Recorder, Stream};
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::local::{FromWorker, Program, Routes, Shed, Stage};
 use bridgepoint_wire::media::OpusPacket;
+use server_core::director::log::Told;
 use server_core::{
     Asking, Decision, Load, Micros, Mix, Mixer, Output, Picture, Presence, ProgramLayouts, Quality, Shedding, Site,
     Size,
@@ -79,6 +80,8 @@ pub struct Outlets {
     pub programs: Arc<Outlet>,
     /// What those in sight send.
     pub decoders: Decoders,
+    /// What the directors were told and decided.
+    pub director_log: Sender<Vec<Told>>,
     /// Tells control of the first frame.
     pub line: line::Sender,
 }
@@ -163,6 +166,7 @@ impl Mixing {
             let at = self.clock.now();
             while let Some(input) = next {
                 if matches!(input, Input::Stop) {
+                    self.log();
                     return;
                 }
                 self.handle(input);
@@ -176,6 +180,7 @@ impl Mixing {
             }
             if at - self.measured >= MEASURED {
                 self.measure(at);
+                self.log();
             }
         }
     }
@@ -191,6 +196,11 @@ impl Mixing {
                 outlets.recorder.note(clock.utc_ms(at), "decoder-lost", body);
             }
         });
+    }
+
+    fn log(&mut self) {
+        // One that cannot be written has said so.
+        let _ = self.outlets.director_log.send(self.mixer.take_log());
     }
 
     fn measure(&mut self, at: Micros) {
@@ -266,6 +276,8 @@ impl Mixing {
             let at_ms = self.clock.utc_ms(self.clock.now());
             let body = serde_json::json!({ "program": program, "sites": decision.order, "why": decision.why });
             self.outlets.recorder.note(at_ms, "seen", body);
+            // The log has what the journal has.
+            self.log();
             self.seen.insert(program, decision.order);
         }
     }

@@ -6,6 +6,7 @@
 mod clock;
 mod conference;
 pub mod decoders;
+mod director_log;
 mod line;
 mod load;
 mod mixing;

@@ -1,6 +1,7 @@
 //! The operator's command line.
 
 mod api;
+mod replay;
 mod show;
 mod verify;
 
@@ -49,6 +50,11 @@ enum Command {
     /// What was recorded.
     #[command(subcommand)]
     Record(Record),
+    /// Let a session's directors decide again who is seen, out of their log; needs no server.
+    Replay {
+        /// The session's folder.
+        folder: PathBuf,
+    },
     /// Check a session's folder; needs no server.
     Verify {
         /// The folder.
@@ -252,11 +258,14 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Command::Verify { folder, trust } = &args.command {
         return verify::run(folder, trust, args.json, args.lang);
     }
+    if let Command::Replay { folder } = &args.command {
+        return replay::run(folder, args.json, args.lang);
+    }
     let token_file = args.token_file.as_ref().context("--token-file FILE is needed (token.json of the centre)")?;
     let api = Api::new(args.server.as_deref(), token_file, args.ca.as_deref())?;
     let lang = args.lang;
     let (answer, table) = match &args.command {
-        Command::Verify { .. } => return Ok(ExitCode::SUCCESS),
+        Command::Verify { .. } | Command::Replay { .. } => return Ok(ExitCode::SUCCESS),
         Command::Site(Site::List) | Command::Health => {
             let sites = api.get("/api/sites")?;
             let table = show::sites(&sites, lang);
