@@ -33,7 +33,6 @@ export const FAULTS = {
   "ProgramsFull": ["Máy chủ này chỉ làm được {0} chương trình trong một phiên (media.programs). Các điểm cầu vẫn nhận chương trình như trước. Tắt một chương trình khác, hoặc tăng media.programs trong server.toml rồi khởi động lại máy chủ.","This server makes {0} programs in a session at most (media.programs). All sites get the program that they had. Switch another program off, or raise media.programs in server.toml and restart the server."],
   "RecorderFailed": ["Không ghi được bản ghi {0} ({1}). Phần này có thể thiếu trong bản ghi ở đây; bản ghi ở đầu kia vẫn tiếp tục. Kiểm tra ổ đĩa ngay.","The record {0} could not be written ({1}). This part may be missing here; the record at the other end goes on. Check the disk at once."],
   "SlateLeft": ["{0}: đã rời phiên","{0}: has left the session"],
-  "SlateLost": ["{0}: mất kết nối","{0}: connection lost"],
   "SlateNoNetwork": ["{0}: mất đường truyền","{0}: line down"],
   "SlateNoPicture": ["{0}: chưa có hình","{0}: no picture"],
   "SlateWaiting": ["{0}: đang kết nối","{0}: connecting"],

@@ -64,6 +64,7 @@ export function sessionPage(main, live, id) {
   const ended = h("div", { class: "banner ended", hidden: true }, h("span", { class: "banner-text" }), h("a", { class: "button primary", id: "to-record", href: `#/records/${encodeURIComponent(id)}` }, t("session.to_record")));
 
   const facts = Object.fromEntries(["elapsed", "started_at", "started_by"].map((name) => [name, h("dd", { id: `fact-${name}` }, "–")]));
+  const shed = h("p", { class: "banner shed", role: "status", hidden: true });
   const siteList = h("ul", { class: "members" });
   const members = new Map();
   const events = h("ol", { class: "events" });
@@ -78,7 +79,7 @@ export function sessionPage(main, live, id) {
     h("div", { class: "session-grid" },
       h("div", { class: "session-left" }, frame,
         h("div", { class: "card under" },
-          h("dl", { class: "facts" }, Object.entries(facts).map(([name, node]) => h("div", {}, h("dt", {}, t(`session.${name}`)), node))),
+          shed, h("dl", { class: "facts" }, Object.entries(facts).map(([name, node]) => h("div", {}, h("dt", {}, t(`session.${name}`)), node))),
           programRow, h("div", { class: "row" }, layout, followRow, sound, full))),
       h("div", { class: "session-right" },
         h("section", { class: "card" }, h("h2", {}, t("session.sites")), h("div", { class: "row" }, floorText, floorOpen), siteList),
@@ -247,6 +248,9 @@ export function sessionPage(main, live, id) {
     ended.hidden = !over;
     if (over) put(ended.firstChild, t("session.ended", clock(session.ended_at_ms ?? live.now())));
     put(facts.elapsed, duration((over ? session.ended_at_ms ?? live.now() : live.now()) - session.origin_ms));
+    const without = over ? "nothing" : session.figures?.shed ?? "nothing";
+    shed.hidden = without === "nothing";
+    put(shed, shed.hidden ? "" : t(`session.shed.${without}`));
     put(facts.started_at, clock(session.origin_ms));
     put(facts.started_by, startedBy(session, nameOf));
     for (const site of session.sites) {

@@ -108,6 +108,10 @@ export const TEXTS = {
   "sessions.recent": ["Phiên gần đây", "Recent sessions"],
 
   "session.title": ["Phiên của {0}", "Session of {0}"],
+  "session.shed.small-pictures": ["Máy trung tâm quá tải: hình nhỏ của các điểm cầu cập nhật thưa hơn. Tiếng và bản ghi vẫn đầy đủ; sẽ tự trở lại bình thường.", "The centre's machine has too much to do: small pictures are refreshed less often. Sound and record are whole; it comes back by itself."],
+  "session.shed.frame-rate": ["Máy trung tâm quá tải: chương trình chỉ còn một nửa số hình mỗi giây. Tiếng và bản ghi các điểm cầu vẫn đầy đủ; sẽ tự trở lại bình thường.", "The centre's machine has too much to do: the program has half its frames. Sound and the sites' records are whole; it comes back by itself."],
+  "session.shed.resolution": ["Máy trung tâm quá tải: chương trình giảm độ phân giải. Tiếng và bản ghi các điểm cầu vẫn đầy đủ; sẽ tự trở lại bình thường. Đừng mở thêm phiên.", "The centre's machine has too much to do: the program is smaller. Sound and the sites' records are whole; it comes back by itself. Start no further session."],
+  "session.shed.refresh": ["Máy trung tâm quá tải nặng: hình nhỏ chỉ cập nhật năm lần mỗi giây. Tiếng và bản ghi các điểm cầu vẫn đầy đủ. Kết thúc bớt một phiên hoặc gọi người quản trị máy.", "The centre's machine has far too much to do: small pictures come five times a second. Sound and the sites' records are whole. End another session, or call the administrator."],
   "session.on_record": ["Đang ghi hình", "On record"],
   "session.not_on_record": ["Chưa ghi hình", "Not on record yet"],
   "session.state.starting": ["Đang bắt đầu", "Starting"],

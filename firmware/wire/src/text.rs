@@ -176,11 +176,6 @@ texts! {
         vi: ["Trung tâm đã hết chỗ cho phiên mới.", "Các phiên đang chạy không bị ảnh hưởng.", "Đợi một phiên kết thúc rồi bấm lại, hoặc gọi bộ phận vận hành."],
         en: ["The centre has no room for another session.", "Sessions that run are not harmed.", "Wait for one to end, then press again, or call the operators."]
     }
-    /// Slate of a lost site: {0} name.
-    SlateLost {
-        vi: ["{0}: mất kết nối", "", ""],
-        en: ["{0}: connection lost", "", ""]
-    }
     /// Slate of a site that has not arrived: {0} name.
     SlateWaiting {
         vi: ["{0}: đang kết nối", "", ""],

@@ -35,22 +35,27 @@ pub enum Presence {
     Waiting,
     /// Connected.
     Live,
-    /// Was connected and is no more, or shows nothing.
+    /// Was connected and is no more.
     Lost(LostReason),
 }
 
 /// Why nothing comes from a site: its slate says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LostReason {
-    /// Nobody knows.
-    #[default]
-    Unknown,
-    /// Its line is down.
+    /// Nothing comes from it any more: its line is down, or its power.
     NoNetwork,
     /// It left by itself.
     Left,
-    /// It is connected and sends no picture.
-    NoPicture,
+}
+
+impl LostReason {
+    /// As the journal has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoNetwork => "silent",
+            Self::Left => "left",
+        }
+    }
 }
 
 /// Draws the program. Owns its canvases: what [`Composer::compose`] returns may be kept by others as long as they like.

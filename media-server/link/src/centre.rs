@@ -38,13 +38,22 @@ const BATCHES: usize = 8;
 /// fewer turns for it.
 const APART: Duration = Duration::from_millis(2);
 
+/// Why a site is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Down {
+    /// Nothing was heard of it for some seconds.
+    Silent,
+    /// It ended its session, or was taken out.
+    Left,
+}
+
 /// What comes from the link, on its own thread: the receiver must not block.
 #[derive(Debug)]
 pub enum CentreEvent {
     /// A site's media arrive.
     SiteUp(SiteCode),
     /// They no longer do, for 2 s, or the site has said goodbye.
-    SiteDown(SiteCode),
+    SiteDown(SiteCode, Down),
     /// A complete access unit of a site, in order.
     Video {
         /// From where.
@@ -573,7 +582,7 @@ impl Centre {
         self.by_address.retain(|_, peer| *peer != id);
         self.by_site.retain(|_, peer| *peer != id);
         if let Role::Site { code, up: true } = entry.role {
-            (self.events)(CentreEvent::SiteDown(code));
+            (self.events)(CentreEvent::SiteDown(code, Down::Left));
         }
     }
 
@@ -669,7 +678,8 @@ impl Centre {
                 && down
             {
                 *up = false;
-                (self.events)(CentreEvent::SiteDown(code.clone()));
+                let why = if dead { Down::Left } else { Down::Silent };
+                (self.events)(CentreEvent::SiteDown(code.clone(), why));
             }
             if entry.peer.is_browser() {
                 if dead || now.mono > entry.peer.stun_at + GONE_AFTER {

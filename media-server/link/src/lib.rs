@@ -31,7 +31,7 @@ use str0m::config::DtlsCert;
 
 pub use batch::raise_priority;
 pub use bridgepoint_wire::health::LinkHealth;
-pub use centre::{CentreEvent, CentreLink, CentreStats};
+pub use centre::{CentreEvent, CentreLink, CentreStats, Down};
 pub use crowd::{Crowd, Member};
 pub use site::{BoxEvent, BoxLink};
 pub use wish::Wish;

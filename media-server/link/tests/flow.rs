@@ -50,7 +50,7 @@ fn four_sites_and_the_centre_exchange_everything_bit_for_bit() {
             CentreEvent::Audio { site, packet } => {
                 audio.entry(site).or_insert_with(Vec::new).push(packet);
             }
-            CentreEvent::SiteDown(site) => panic!("{site} went down"),
+            CentreEvent::SiteDown(site, _) => panic!("{site} went down"),
             _ => {}
         }
     }

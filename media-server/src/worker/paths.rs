@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use bridgepoint_link::{CentreEvent, CentreStats, Encoding};
+use bridgepoint_link::{CentreEvent, CentreStats, Down, Encoding};
 use bridgepoint_record::{Recorder, Stream};
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::local::{FromWorker, SiteStats, WorkerStats};
@@ -97,8 +97,11 @@ impl Paths {
     /// Something came out of the link.
     pub fn handle(&mut self, event: CentreEvent) {
         match event {
-            CentreEvent::SiteUp(site) => self.handle_presence(site, true),
-            CentreEvent::SiteDown(site) => self.handle_presence(site, false),
+            CentreEvent::SiteUp(site) => self.handle_presence(site, Presence::Live),
+            CentreEvent::SiteDown(site, Down::Silent) => {
+                self.handle_presence(site, Presence::Lost(LostReason::NoNetwork));
+            }
+            CentreEvent::SiteDown(site, Down::Left) => self.handle_presence(site, Presence::Lost(LostReason::Left)),
             CentreEvent::Video { site, encoding, unit, after_loss } => {
                 self.handle_video(&site, encoding, unit, after_loss);
             }
@@ -114,17 +117,20 @@ impl Paths {
         }
     }
 
-    fn handle_presence(&mut self, site: SiteCode, up: bool) {
+    fn handle_presence(&mut self, site: SiteCode, presence: Presence) {
+        let up = presence == Presence::Live;
         if !up {
             // It may never come back, and a decoder is a process.
             self.tiles.remove(&site);
             self.ends.decoders.end(&site);
         }
         let at_ms = self.ends.clock.utc_ms(self.ends.clock.now());
-        let kind = if up { "site-up" } else { "site-down" };
-        self.ends.recorder.note(at_ms, kind, serde_json::json!({ "site": site }));
+        let (kind, body) = match presence {
+            Presence::Lost(why) => ("site-down", serde_json::json!({ "site": site, "why": why.name() })),
+            Presence::Live | Presence::Waiting => ("site-up", serde_json::json!({ "site": site })),
+        };
+        self.ends.recorder.note(at_ms, kind, body);
         self.ends.line.say(FromWorker::Site { code: site.clone(), up });
-        let presence = if up { Presence::Live } else { Presence::Lost(LostReason::Unknown) };
         let _ = self.ends.mixing.send(Input::Presence(site, presence));
     }
 

@@ -194,8 +194,7 @@ impl SiteTile {
         match (&self.shown, self.presence) {
             (Some(shown), _) if now - shown.since < LAST_PICTURE => None,
             (_, Presence::Waiting) | (None, Presence::Live) => Some(Text::SlateWaiting),
-            (Some(_), Presence::Live) | (_, Presence::Lost(LostReason::NoPicture)) => Some(Text::SlateNoPicture),
-            (_, Presence::Lost(LostReason::Unknown)) => Some(Text::SlateLost),
+            (Some(_), Presence::Live) => Some(Text::SlateNoPicture),
             (_, Presence::Lost(LostReason::NoNetwork)) => Some(Text::SlateNoNetwork),
             (_, Presence::Lost(LostReason::Left)) => Some(Text::SlateLeft),
         }
