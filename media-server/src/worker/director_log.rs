@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use bridgepoint_record::journal::hex;
 use serde_json::{Value, json};
 use server_core::director::log::{Told, lines};
 
@@ -68,6 +69,6 @@ fn write(path: &Path, entries: &Receiver<Vec<Told>>) -> std::io::Result<(u64, St
         bytes += text.len() as u64;
     }
     file.sync_data()?;
-    let hex = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(hash.finish().as_ref());
     Ok((bytes, hex))
 }

@@ -103,7 +103,7 @@ impl Paths {
             }
             CentreEvent::SiteDown(site, Down::Left) => self.handle_presence(site, Presence::Lost(LostReason::Left)),
             CentreEvent::Video { site, encoding, unit, after_loss } => {
-                self.handle_video(&site, encoding, unit, after_loss);
+                self.handle_video(&site, encoding, &unit, after_loss);
             }
             CentreEvent::Audio { site, packet } => {
                 self.ends.recorder.audio(&Stream::Site(site.clone()), packet.clone());
@@ -134,7 +134,7 @@ impl Paths {
         let _ = self.ends.mixing.send(Input::Presence(site, presence));
     }
 
-    fn handle_video(&mut self, site: &SiteCode, encoding: Encoding, unit: AccessUnit, after_loss: bool) {
+    fn handle_video(&mut self, site: &SiteCode, encoding: Encoding, unit: &AccessUnit, after_loss: bool) {
         if encoding == Encoding::Main {
             self.ends.recorder.video(&Stream::Site(site.clone()), unit.clone());
         }
@@ -170,7 +170,7 @@ impl Paths {
         if tile.source == encoding {
             let after_gap = tile.rests_since.take().is_some();
             let decoder = tile.decoder.get_or_insert_with(|| decoders.start(site, clock.now()));
-            if decoder.push(clock.now(), &unit, after_loss || after_gap) {
+            if decoder.push(clock.now(), unit, after_loss || after_gap) {
                 link.with(|link| link.request_key(site, encoding));
             }
         }

@@ -64,7 +64,9 @@ pub fn run(folder: &Path, json: bool, lang: Lang) -> anyhow::Result<ExitCode> {
     if json {
         println!("{}", serde_json::json!({ "agrees": good, "as_journal": as_journal, "logs": outcomes }));
     } else {
-        outcomes.iter().for_each(|outcome| show(outcome, lang));
+        for outcome in &outcomes {
+            show(outcome, lang);
+        }
         if !as_journal {
             println!("{}", lang.pick("KHÁC với nhật ký (`seen`)", "OTHER than the journal says (`seen`)"));
         }

@@ -187,7 +187,7 @@ pub fn serve(plugin: &Path, confine: impl FnOnce()) -> Result<(), MediaError> {
     while let Some((order, descriptors)) = next_order() {
         match (order, <[OwnedFd; 2]>::try_from(descriptors)) {
             // Its descriptors are closed again: the worker sees that it has ended, and tries again later.
-            (Some(Order::Start(id)), Ok([socket, memory])) => match fork_decoder(socket, memory) {
+            (Some(Order::Start(id)), Ok([socket, memory])) => match fork_decoder(&socket, memory) {
                 Ok(pid) => drop(decoders.insert(id, pid)),
                 Err(error) => tracing::error!(%error, "no decoder"),
             },
@@ -227,7 +227,7 @@ fn next_order() -> Option<(Option<Order>, Vec<OwnedFd>)> {
     (len > 0).then(|| (Order::read(&bytes[..len]), descriptors))
 }
 
-fn fork_decoder(socket: OwnedFd, memory: OwnedFd) -> Result<Pid, MediaError> {
+fn fork_decoder(socket: &OwnedFd, memory: OwnedFd) -> Result<Pid, MediaError> {
     let threads = fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
     if threads != 1 {
         return Err(MediaError::NoProcess { reason: format!("{threads} threads where one may fork") });
@@ -241,7 +241,7 @@ fn fork_decoder(socket: OwnedFd, memory: OwnedFd) -> Result<Pid, MediaError> {
             let _ = nix::unistd::close(LINE);
             let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
             if getppid() == parent {
-                decode(&socket, &Memory::from_fd(memory));
+                decode(socket, &Memory::from_fd(memory));
             }
             // SAFETY: ends the process at once; what a program does in the end is its parent's to do.
             unsafe { nix::libc::_exit(0) }
