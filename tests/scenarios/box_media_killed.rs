@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use scenarios::measure::{Part, RATE, beeps, counters, longest_freeze, longest_step, sound, times};
-use scenarios::running::{Running, journal, tile_of};
+use scenarios::running::{Running, tile_of};
 use xtask::clips::Marks;
 use xtask::process::{alive, signal};
 
@@ -46,9 +46,6 @@ fn the_others_go_on_and_the_box_is_back_within_five_seconds() {
         let found = beeps(&heard, Marks::THREE[other].tone).len();
         assert!(found + 4 >= seconds, "{found} beeps of site {other} in {seconds} s");
     }
-    let entries = journal(&archive).unwrap();
-    let down: Vec<_> = entries.iter().filter(|entry| entry["kind"] == "site-down").collect();
-    assert_eq!(down[0]["body"], serde_json::json!({ "site": victim, "why": "silent" }), "{down:?}");
     // What came before and after is recorded, in two parts or one.
     assert!(archive.join(format!("site-{victim}.mp4")).is_file());
 }

@@ -104,7 +104,7 @@ fn a_site_is_recorded(file: &Path, code: &str, marks: Marks) {
 /// The flashes whose first frame was filmed: a box that shares its processors with all others may miss a frame now and
 /// then, and a flash that is seen from its second frame on says nothing about sound and picture.
 fn begun_in_sight(flashes: &[f64], frames: &[f64]) -> Vec<f64> {
-    let missed = |at: &f64| frames.windows(2).any(|pair| pair[1] == *at && pair[1] - pair[0] > 0.06);
+    let missed = |at: &f64| frames.windows(2).any(|pair| (pair[1] - at).abs() < 1e-6 && pair[1] - pair[0] > 0.06);
     flashes.iter().copied().filter(|at| !missed(at)).collect()
 }
 

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bridgepoint_link::{BoxEvent, CentreEvent, CentreLink, Identity};
+use bridgepoint_link::{BoxEvent, CentreEvent, CentreLink, Down, Identity};
 use bridgepoint_wire::local::Program;
 use common::*;
 
@@ -166,4 +166,31 @@ fn a_centre_that_says_goodbye_and_comes_back_is_found_at_once() {
     let again = program_beside(&second.link, origin, || first_program(&site)) - begin;
     println!("goodbye and back: {again:?}");
     assert!(again < Duration::from_secs(1), "{again:?}");
+}
+
+#[test]
+fn the_centre_knows_a_line_that_is_cut_from_a_box_that_leaves() {
+    let identity = Identity::generate();
+    let origin = now_ms() - 500;
+    let centre = centre(anywhere(), &identity, origin);
+    let (cut, leaves) = (Pairing::new(0), Pairing::new(1));
+    let relay = Relay::start(centre.address, free_port());
+    for pairing in [&cut, &leaves] {
+        pairing.admit(&centre.link);
+    }
+    let stays = cut.start(anywhere(), &cut.join(relay.address, &identity, origin));
+    let goes = leaves.start(anywhere(), &leaves.join(centre.address, &identity, origin));
+    for site in [&stays, &goes] {
+        wait(&site.events, Duration::from_secs(5), |_, e| matches!(e, BoxEvent::Up).then_some(()));
+    }
+    let down = || {
+        wait(&centre.events, Duration::from_secs(5), |_, event| match event {
+            CentreEvent::SiteDown(site, why) => Some((site, why)),
+            _ => None,
+        })
+    };
+    drop(goes);
+    assert_eq!(down(), (code(1), Down::Left));
+    relay.cut(true);
+    assert_eq!(down(), (code(0), Down::Silent));
 }
