@@ -223,6 +223,9 @@ impl Guests<'_> {
                 let_in
             };
             refused += usize::from(!let_in);
+            if (serial + 1).is_multiple_of(100) {
+                eprintln!("soak joins: {} guests have come", serial + 1);
+            }
         }
         Ok(refused)
     }

@@ -121,10 +121,16 @@ pub fn lipsync(options: &Options) -> anyhow::Result<()> {
     let running = Running::start(opening, |session, n| receivers.watch(session, n))?;
     let mut sent_ms: Vec<Vec<f64>> = vec![Vec::new(); *sites];
     let length = Duration::from_secs(*seconds);
+    eprintln!("soak lipsync: worker {}, {} sites, {seconds} s", running.worker.pid(), sites);
+    let mut minutes = 0;
     running.send(
         &sources,
         |at| at < length,
         |n, frame| {
+            if start.elapsed().as_secs() / 60 > minutes {
+                minutes += 1;
+                eprintln!("soak lipsync: {minutes} of {} min", seconds.div_ceil(60));
+            }
             let clip = &sources[n].clip;
             if clip.frame_time(frame % clip.frames()) == Duration::from_millis(mark(n, *sites).at_ms.into()) {
                 sent_ms[n].push(start.elapsed().as_secs_f64() * 1e3);

@@ -1,6 +1,9 @@
 //! What a receiver of the program sees: frames per second, and the delay from a site's camera to it.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -109,7 +112,7 @@ pub fn cpu_of_tree(root: u32) -> Duration {
 /// What a process and its living descendants hold.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Held {
-    /// Resident memory.
+    /// Resident memory, and memory files that nobody has mapped.
     pub memory_mib: f64,
     /// Threads.
     pub threads: usize,
@@ -124,7 +127,7 @@ pub fn held(root: u32) -> Held {
         let count = |pid: &u32| std::fs::read_dir(format!("/proc/{pid}/{folder}")).map_or(0, Iterator::count);
         pids.iter().map(count).sum()
     };
-    let memory_mib = pids.iter().copied().filter_map(memory_mib).sum();
+    let memory_mib = pids.iter().copied().filter_map(memory_mib).sum::<f64>() + memory_files_mib(&pids);
     Held { memory_mib, threads: entries("task"), descriptors: entries("fd") }
 }
 
@@ -151,6 +154,16 @@ fn memory_mib(pid: u32) -> Option<f64> {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
+}
+
+/// What the processes' `memfd`s hold, each counted once, MiB: `Pss` knows only what is mapped.
+fn memory_files_mib(pids: &[u32]) -> f64 {
+    let open = pids.iter().filter_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok()).flatten().flatten();
+    let is_memory = |path: &Path| std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:"));
+    let files = open.map(|entry| entry.path()).filter(|path| is_memory(path)).filter_map(|path| path.metadata().ok());
+    let blocks: BTreeMap<u64, u64> = files.map(|file| (file.ino(), file.blocks())).collect();
+    // `st_blocks` counts 512 bytes, whatever the file system's own are.
+    blocks.values().sum::<u64>() as f64 / 2_048.0
 }
 
 /// `utime` and `stime` of `/proc/<pid>/stat`, which counts in 1/100 s on Linux (`USER_HZ`).
