@@ -54,6 +54,8 @@ pub enum CentreEvent {
     SiteUp(SiteCode),
     /// They no longer do, for 2 s, or the site has said goodbye.
     SiteDown(SiteCode, Down),
+    /// It was taken out ([`CentreLink::whip_end`]): nothing comes from it any more.
+    Removed(SiteCode),
     /// A complete access unit of a site, in order.
     Video {
         /// From where.
@@ -525,6 +527,7 @@ impl Centre {
                 if let Some(id) = self.by_site.get(&code) {
                     self.remove(*id, now);
                 }
+                (self.events)(CentreEvent::Removed(code));
             }
             Command::EndViewer(viewer) => {
                 if let Some(id) = self.viewer(viewer) {

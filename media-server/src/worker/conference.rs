@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bridgepoint_link::confine::{Limits, Sockets, confine};
 use bridgepoint_link::{CentreLink, Identity, raise_priority};
-use bridgepoint_record::{RecordEvent, Recorder, RecorderConfig, Role, Stream};
+use bridgepoint_record::{RecordEvent, Recorder, RecorderConfig, Role};
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::command::VideoOrder;
 use bridgepoint_wire::jws::Signer;
@@ -248,7 +248,6 @@ impl Conference {
 
     fn whip_ended(&mut self, site: &SiteCode) {
         self.link.whip_end(site);
-        self.recorder.close_stream(&Stream::Site(site.clone()));
         self.sites.retain(|have| have.code != *site);
         self.tell_sites();
     }

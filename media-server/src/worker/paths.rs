@@ -101,6 +101,12 @@ impl Paths {
             CentreEvent::SiteDown(site, Down::Silent) => {
                 self.handle_presence(site, Presence::Lost(LostReason::NoNetwork));
             }
+            CentreEvent::Removed(site) => {
+                self.tiles.remove(&site);
+                self.ends.decoders.end(&site);
+                // Not earlier: what was still on its way would have opened its file again, for nobody to close.
+                self.ends.recorder.close_stream(&Stream::Site(site));
+            }
             CentreEvent::SiteDown(site, Down::Left) => self.handle_presence(site, Presence::Lost(LostReason::Left)),
             CentreEvent::Video { site, encoding, unit, after_loss } => {
                 self.handle_video(&site, encoding, &unit, after_loss);
