@@ -1,7 +1,7 @@
 //! The process from which decoders are forked: it has loaded what they need, so one of them is there within milliseconds
 //! and shares its memory with all others. It parses nothing but our own orders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
@@ -13,14 +13,15 @@ use gst::prelude::*;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv, recvmsg, send, sendmsg,
+    socketpair,
 };
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 use server_core::Micros;
 
 use super::memory::Memory;
-use super::messages::Order;
+use super::messages::{FORKED, Order};
 use super::process::{Started, decode};
 use crate::MediaError;
 use crate::decode::{Decoder, ELEMENTS};
@@ -28,6 +29,8 @@ use crate::decode::{Decoder, ELEMENTS};
 /// Nobody starts fork servers more often than this: it takes a third of a second of a processor.
 const START_AGAIN: Micros = Micros::from_millis(3_000);
 
+/// One that has not forked within this time stands still, and is given up.
+const FORKS_WITHIN: Micros = Micros::from_millis(2_000);
 /// The fork server's end of its line: standard input.
 const LINE: RawFd = 0;
 
@@ -48,6 +51,8 @@ struct Running {
     to_end: Vec<u32>,
     started: Option<Micros>,
     last_id: u32,
+    /// When each decoder was ordered that it has not forked yet.
+    ordered: VecDeque<Micros>,
 }
 
 #[derive(Debug)]
@@ -65,7 +70,8 @@ impl ForkServer {
         let plugin = ELEMENTS.iter().find_map(|name| gst::ElementFactory::find(name)?.plugin()?.filename());
         let plugin = plugin.ok_or_else(|| MediaError::Missing { names: ELEMENTS.join(", ") })?;
         let process = Some(Process::start(program, &plugin)?);
-        let running = Mutex::new(Running { process, to_end: Vec::new(), started: None, last_id: 0 });
+        let running =
+            Mutex::new(Running { process, to_end: Vec::new(), started: None, last_id: 0, ordered: VecDeque::new() });
         Ok(Self { program, plugin, running })
     }
 
@@ -82,14 +88,16 @@ impl ForkServer {
         running.last_id = running.last_id.wrapping_add(1);
         let id = running.last_id;
         running.end_all();
+        running.give_up(now);
         let descriptors = [of_decoder.as_raw_fd(), memory.file().as_raw_fd()];
         match running.say(Order::Start(id), &descriptors) {
-            Ok(()) => {}
+            Ok(()) => running.ordered.push_back(now),
             // It lives and has much to do; who asked tries again.
             Err(error @ Errno::EAGAIN) => return Err(no_process(error)),
             Err(_) => {
                 running.start_again(now, self.program, &self.plugin)?;
                 running.say(Order::Start(id), &descriptors).map_err(no_process)?;
+                running.ordered.push_back(now);
             }
         }
         Ok(Started { id, socket, memory })
@@ -131,6 +139,18 @@ impl Running {
         }
     }
 
+    /// Lets go of a process that takes orders and does nothing.
+    fn give_up(&mut self, now: Micros) {
+        let Some(process) = &self.process else { return };
+        let mut forked = [0];
+        while recv(process.line.as_raw_fd(), &mut forked, MsgFlags::MSG_DONTWAIT) == Ok(1) {
+            self.ordered.pop_front();
+        }
+        if self.ordered.front().is_some_and(|at| now - *at >= FORKS_WITHIN) {
+            self.process = None;
+        }
+    }
+
     fn start_again(&mut self, now: Micros, program: fn() -> Command, plugin: &Path) -> Result<(), MediaError> {
         if self.started.is_some_and(|started| now - started < START_AGAIN) {
             return Err(no_process(Errno::EAGAIN));
@@ -138,6 +158,7 @@ impl Running {
         self.started = Some(now);
         self.process = None;
         self.to_end.clear();
+        self.ordered.clear();
         tracing::error!("the decoders' fork server was lost and is started again");
         self.process = Some(Process::start(program, plugin)?);
         Ok(())
@@ -186,11 +207,15 @@ pub fn serve(plugin: &Path, confine: impl FnOnce()) -> Result<(), MediaError> {
     let mut decoders = BTreeMap::new();
     while let Some((order, descriptors)) = next_order() {
         match (order, <[OwnedFd; 2]>::try_from(descriptors)) {
-            // Its descriptors are closed again: the worker sees that it has ended, and tries again later.
-            (Some(Order::Start(id)), Ok([socket, memory])) => match fork_decoder(&socket, memory) {
-                Ok(pid) => drop(decoders.insert(id, pid)),
-                Err(error) => tracing::error!(%error, "no decoder"),
-            },
+            (Some(Order::Start(id)), Ok([socket, memory])) => {
+                match fork_decoder(&socket, memory) {
+                    Ok(pid) => drop(decoders.insert(id, pid)),
+                    // Its descriptors are closed again: the worker sees that it has ended, and tries again later.
+                    Err(error) => tracing::error!(%error, "no decoder"),
+                }
+                // A worker that does not read will see an old one.
+                let _ = send(LINE, &[FORKED], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+            }
             (Some(Order::End(id)), _) => {
                 if let Some(pid) = decoders.remove(&id) {
                     // Ours, and not waited for yet: nobody else can have this number.

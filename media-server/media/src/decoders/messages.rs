@@ -5,6 +5,7 @@
 //! |---|---|
 //! | worker, fork server | `1`, id (4), with two descriptors: the decoder's socket and its memory |
 //! | worker, fork server | `2`, id (4): end that one |
+//! | fork server, worker | `1`: the next decoder is forked |
 //! | worker, decoder | a unit lies in the memory: `1` for a key frame, else `0`; number (8), length (4), ticks (8) |
 //! | decoder, worker | `0`: done, no picture |
 //! | decoder, worker | `1`, ticks (8), when it was done (8, `CLOCK_MONOTONIC`, ns), number (8), width (2), height (2), three strides (2 each) |
@@ -18,6 +19,9 @@ use super::memory::{Laid, MOST_UNIT};
 
 /// Longest answer.
 pub(super) const MOST_ANSWER: usize = 256;
+
+/// What the fork server says for each [`Order::Start`].
+pub(super) const FORKED: u8 = 1;
 
 /// What the fork server is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
