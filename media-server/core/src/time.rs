@@ -3,9 +3,10 @@
 use std::ops::{Add, Sub};
 
 use bridgepoint_wire::media::{AUDIO_RATE, VIDEO_RATE};
+use serde::{Deserialize, Serialize};
 
 /// Microseconds: an instant since the session's origin on the server's clock, or the span between two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Micros(pub i64);
 
 impl Micros {

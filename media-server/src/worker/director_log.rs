@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use aws_lc_rs::digest::{Context, SHA256};
 use bridgepoint_record::journal::hex;
 use serde_json::{Value, json};
-use server_core::director::log::{Told, lines};
+use server_core::director::log::{Told, file_name, lines};
 
 /// The log of one part of a session.
 pub struct DirectorLog {
@@ -30,7 +30,7 @@ impl DirectorLog {
         part: u32,
         failed: impl FnOnce(&str, &std::io::Error) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let name = if part <= 1 { String::from("director.jsonl") } else { format!("director.{part}.jsonl") };
+        let name = file_name(part);
         let path = archive.join(&name);
         let (entries, from_mixing) = channel();
         let file = name.clone();

@@ -11,7 +11,7 @@ use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::local::Program;
 use serde::Serialize;
 use serde_json::Value;
-use server_core::director::log::{Replay, Replayed};
+use server_core::director::log::{Replay, Replayed, part_of};
 
 use crate::show::Lang;
 
@@ -79,10 +79,7 @@ fn logs(folder: &Path) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        let part = name.strip_prefix("director.").and_then(|rest| rest.strip_suffix("jsonl"));
-        if let Some(part) = part.map(|part| part.trim_end_matches('.').parse().unwrap_or(1_u32)) {
-            names.push((part, name));
-        }
+        names.extend(part_of(&name).map(|part| (part, name)));
     }
     names.sort();
     Ok(names.into_iter().map(|(_, name)| name).collect())

@@ -24,26 +24,44 @@ use crate::time::Micros;
 /// Levels in one line, at most.
 const MOST_LEVELS: usize = 256;
 
-/// One thing that happened to a program's director.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One thing that happened to a program's director; a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// When.
     pub at: Micros,
     /// Whose director.
     pub program: Program,
     /// What.
+    #[serde(flatten)]
     pub what: What,
 }
 
 /// See [`Told`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum What {
     /// It begins, with what that program's director knows.
     Begins(Option<Program>),
     /// It was told this.
     Input(DirectorInput),
+    /// It was told these levels, each so long after the line's time: how [`lines`] writes many [`DirectorInput::Level`].
+    Levels(Vec<(Micros, SiteCode, u8)>),
     /// It was asked what has changed, and had something to weigh.
     Decided(Option<Decision>),
+}
+
+/// The name of a part's log; parts count from 1.
+pub fn file_name(part: u32) -> String {
+    if part <= 1 { String::from("director.jsonl") } else { format!("director.{part}.jsonl") }
+}
+
+/// Which part's log a file is, if it is one.
+pub fn part_of(name: &str) -> Option<u32> {
+    let part = match name.strip_prefix("director.")?.strip_suffix("jsonl")? {
+        "" => 1,
+        numbered => numbered.strip_suffix('.')?.parse().ok()?,
+    };
+    (file_name(part) == name).then_some(part)
 }
 
 /// The log of all directors of a conference, in the order in which things happened.
@@ -110,59 +128,28 @@ impl Logged {
     }
 }
 
-/// A line, as it is written and read.
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
-    at: i64,
-    program: Program,
-    #[serde(flatten)]
-    what: Written,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Written {
-    Begins(Option<Program>),
-    Input(DirectorInput),
-    Levels(Vec<(i64, SiteCode, u8)>),
-    Decided(Option<Decision>),
-}
-
 /// A part of a log as lines.
-///
-/// # Panics
-/// Never: all of it can be said in JSON.
 pub fn lines(told: &[Told]) -> String {
-    let (mut text, mut levels) = (String::new(), BTreeMap::<Program, Line>::new());
-    let mut write = |line: &Line| {
-        // Its maps have strings as keys, and it has no map.
+    let (mut text, mut levels) = (String::new(), BTreeMap::<Program, Told>::new());
+    let mut write = |line: &Told| {
+        // Nothing in it is refused by JSON: it has no map, and all numbers are whole.
         let _ = writeln!(text, "{}", serde_json::to_string(line).unwrap_or_default());
     };
-    for Told { at, program, what } in told {
-        if let What::Input(DirectorInput::Level { site, dbov }) = what {
-            let begun = || Line { at: at.0, program: *program, what: Written::Levels(Vec::new()) };
-            let line = levels.entry(*program).or_insert_with(begun);
-            if let Written::Levels(list) = &mut line.what {
-                list.push((at.0 - line.at, site.clone(), *dbov));
-                if list.len() < MOST_LEVELS {
-                    continue;
-                }
-            }
-            levels.remove(program).iter().for_each(&mut write);
+    for one in told {
+        let Told { at, program, what: What::Input(DirectorInput::Level { site, dbov }) } = one else {
+            // All, not its own program's alone: one that begins may begin with what another one was told.
+            std::mem::take(&mut levels).values().for_each(&mut write);
+            write(one);
             continue;
+        };
+        let begun = || Told { at: *at, program: *program, what: What::Levels(Vec::new()) };
+        let line = levels.entry(*program).or_insert_with(begun);
+        if let What::Levels(list) = &mut line.what {
+            list.push((*at - line.at, site.clone(), *dbov));
+            if list.len() >= MOST_LEVELS {
+                levels.remove(program).iter().for_each(&mut write);
+            }
         }
-        // A program that begins knows what another one was told before.
-        let before: Vec<Program> = match what {
-            What::Begins(Some(like)) => vec![*like],
-            _ => vec![*program],
-        };
-        before.iter().filter_map(|program| levels.remove(program)).for_each(|line| write(&line));
-        let what = match what {
-            What::Begins(like) => Written::Begins(*like),
-            What::Input(input) => Written::Input(input.clone()),
-            What::Decided(decision) => Written::Decided(decision.clone()),
-        };
-        write(&Line { at: at.0, program: *program, what });
     }
     levels.values().for_each(write);
     text
@@ -226,9 +213,9 @@ impl Replay {
         self.lines += 1;
         let number = self.lines;
         let unreadable = |error: serde_json::Error| ReplayError::Unreadable { line: number, reason: error.to_string() };
-        let Line { at, program, what } = serde_json::from_str(line).map_err(unreadable)?;
+        let Told { at, program, what } = serde_json::from_str(line).map_err(unreadable)?;
         let not_begun = |program| ReplayError::NotBegun { line: number, program };
-        if let Written::Begins(like) = what {
+        if let What::Begins(like) = what {
             let director = match like {
                 None => Director::new(),
                 Some(like) => self.directors.get(&like).ok_or_else(|| not_begun(like))?.twin(),
@@ -238,20 +225,20 @@ impl Replay {
         }
         let director = self.directors.get_mut(&program).ok_or_else(|| not_begun(program))?;
         match what {
-            Written::Begins(_) => {}
-            Written::Input(input) => director.handle(Micros(at), input),
-            Written::Levels(levels) => {
+            What::Begins(_) => {}
+            What::Input(input) => director.handle(at, input),
+            What::Levels(levels) => {
                 for (after, site, dbov) in levels {
-                    director.handle(Micros(at) + Micros(after), DirectorInput::Level { site, dbov });
+                    director.handle(at + after, DirectorInput::Level { site, dbov });
                 }
             }
-            Written::Decided(logged) => {
+            What::Decided(logged) => {
                 let again = director.poll();
                 if again != logged {
                     let (logged, again) = (Box::new(logged), Box::new(again));
                     return Err(ReplayError::Differs { line: number, logged, again });
                 }
-                return Ok(again.map_or(Replayed::Told, |decision| Replayed::Decided(Micros(at), program, decision)));
+                return Ok(again.map_or(Replayed::Told, |decision| Replayed::Decided(at, program, decision)));
             }
         }
         Ok(Replayed::Told)
@@ -320,6 +307,23 @@ mod tests {
             assert_eq!(of(Program::Main).count() + of(Program::Officials).count(), decided);
         }
         assert!(lines(&told).len() < told.len() * 40, "{} bytes for {} entries", lines(&told).len(), told.len());
+    }
+
+    #[test]
+    fn what_a_program_heard_before_it_began_again_comes_before_that() {
+        let at = |ms, what| Told { at: Micros::from_millis(ms), program: Program::Officials, what };
+        let level = What::Input(DirectorInput::Level { site: code(0), dbov: 20 });
+        let text = lines(&[at(0, What::Begins(None)), at(20, level), at(40, What::Begins(Some(Program::Main)))]);
+        let kinds = ["begins", "levels", "begins"];
+        assert!(text.lines().zip(kinds).all(|(line, kind)| line.contains(kind)) && text.lines().count() == 3, "{text}");
+    }
+
+    #[test]
+    fn each_part_has_its_file() {
+        assert!([1, 2, 17].iter().all(|part| part_of(&file_name(*part)) == Some(*part)));
+        for other in ["director.1.jsonl", "director.x.jsonl", "director.2.json", "director.02.jsonl", "journal.jsonl"] {
+            assert_eq!(part_of(other), None, "{other}");
+        }
     }
 
     #[test]
