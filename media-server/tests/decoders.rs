@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
 
+#[path = "../media/tests/marked/mod.rs"]
+mod marked;
+
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
@@ -9,13 +12,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bridgepoint_wire::command::VideoOrder;
 use bridgepoint_wire::media::AccessUnit;
+use marked::{clip, luma, marked, ticks};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use server_core::{Frame, Micros, Picture, Rect, Size};
+use server_core::{Micros, Size};
 use server_media::decoders::Lost;
-use server_media::{DecoderEvent, Encoder, ForkServer, VideoDecoder};
+use server_media::{DecoderEvent, ForkServer, VideoDecoder};
 
 /// Nothing here takes longer, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -30,40 +33,6 @@ fn fork_server() -> Arc<ForkServer> {
         program
     };
     Arc::new(ForkServer::start(program).unwrap())
-}
-
-/// Moving bars; the left upper block's luma says which frame it is.
-fn picture(size: Size, n: usize) -> Picture {
-    let mut frame = Frame::black(size);
-    let Size { width, height } = size;
-    for bar in 0..8 {
-        let x = ((bar * width / 8 + n * 6) % width) & !1;
-        frame.fill(
-            Rect { x, y: 0, width: (width / 16) & !1, height },
-            [40 + bar as u8 * 24, 90 + bar as u8 * 9, 160 - bar as u8 * 9],
-        );
-    }
-    frame.fill(Rect { x: 0, y: 0, width: 64, height: 64 }, [luma(n), 128, 128]);
-    Picture::from(Arc::new(frame))
-}
-
-fn luma(n: usize) -> u8 {
-    (40 + n * 37 % 180) as u8
-}
-
-fn ticks(n: usize) -> u64 {
-    7_776_000_000_123 + n as u64 * 3_600
-}
-
-/// A clip as a box would send it; key frames are at 0, 50, 100.
-fn clip(width: usize, height: usize, frames: usize) -> Vec<AccessUnit> {
-    let mut encoder =
-        Encoder::new(VideoOrder { width: width as u16, height: height as u16, fps: 25, kbps: 2_000 }).unwrap();
-    let mut units = Vec::new();
-    for n in 0..frames {
-        encoder.encode(picture(Size { width, height }, n), ticks(n), false, |unit| units.push(unit)).unwrap();
-    }
-    units
 }
 
 /// One site's decoder in real time.
@@ -133,11 +102,6 @@ impl Tile {
             }
         }
     }
-}
-
-fn marked(picture: &Picture) -> u8 {
-    let plane = picture.plane(0);
-    plane.data[30 * plane.stride + 30]
 }
 
 /// The decoders that are running, in the order in which they were started.

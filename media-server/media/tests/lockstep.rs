@@ -2,63 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
 
+mod marked;
+
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use bridgepoint_wire::SiteCode;
-use bridgepoint_wire::command::VideoOrder;
-use bridgepoint_wire::media::{AccessUnit, OpusPacket};
+use bridgepoint_wire::media::OpusPacket;
+use marked::{clip, luma, marked, order, picture, ticks};
 use server_core::{
-    BLOCK, Block, Frame, Micros, Mixer, MixerConfig, Output, Picture, Presence, Rect, Site, Size, SoundDecoder,
+    BLOCK, Block, Frame, Micros, Mixer, MixerConfig, Output, Picture, Presence, Site, Size, SoundDecoder,
 };
 use server_media::{Decoder, Encoder, EncoderEvent, OpusDec, OpusEnc, ProgramEncoder, Use};
 
 /// Nothing here takes longer, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
-
-fn order(width: u16, height: u16) -> VideoOrder {
-    VideoOrder { width, height, fps: 25, kbps: 2_000 }
-}
-
-/// Moving bars; the left upper block's luma says which frame it is.
-fn picture(width: usize, height: usize, n: usize) -> Picture {
-    let mut frame = Frame::black(Size { width, height });
-    for bar in 0..8 {
-        let x = ((bar * width / 8 + n * 6) % width) & !1;
-        frame.fill(
-            Rect { x, y: 0, width: (width / 16) & !1, height },
-            [40 + bar as u8 * 24, 90 + bar as u8 * 9, 160 - bar as u8 * 9],
-        );
-    }
-    frame.fill(Rect { x: 0, y: 0, width: 64, height: 64 }, [luma(n), 128, 128]);
-    Picture::from(Arc::new(frame))
-}
-
-fn luma(n: usize) -> u8 {
-    (40 + n * 37 % 180) as u8
-}
-
-fn marked(picture: &Picture) -> u8 {
-    let plane = picture.plane(0);
-    plane.data[30 * plane.stride + 30]
-}
-
-fn ticks(n: usize) -> u64 {
-    // Far from zero, as in a session that has run for days.
-    7_776_000_000_123 + n as u64 * 3_600
-}
-
-/// A clip as a box would send it.
-fn clip(width: usize, height: usize, frames: usize) -> Vec<AccessUnit> {
-    let mut encoder = Encoder::new(order(width as u16, height as u16)).expect("x264");
-    let mut units = Vec::new();
-    for n in 0..frames {
-        encoder.encode(picture(width, height, n), ticks(n), false, |unit| units.push(unit)).expect("encoded");
-    }
-    units
-}
 
 #[test]
 fn encoder_gives_each_frames_unit_before_the_next_frame_with_its_exact_ticks() {
