@@ -5,11 +5,11 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use crate::MediaError;
+use crate::{MediaError, locked};
 
 /// How long an element may take to change its state.
 const STATE_DEADLINE: gst::ClockTime = gst::ClockTime::from_seconds(5);
@@ -122,11 +122,6 @@ impl Drop for Chain {
         let _ = self.output.set_active(false);
         self.element.set_bus(None);
     }
-}
-
-/// A thread that panicked while holding the queue has left it whole: its operations do not panic halfway.
-fn locked<T>(queue: &Mutex<T>) -> MutexGuard<'_, T> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What an element is, for people.

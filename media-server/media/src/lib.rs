@@ -18,6 +18,8 @@
 //! clock and no state that a pipeline would have to reach. Dropping an encoder closes its queue, and its thread ends by
 //! itself; dropping a decoder ends its process.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 mod chain;
 pub mod decode;
 pub mod decoders;
@@ -94,4 +96,9 @@ pub enum MediaError {
 /// [`MediaError::NoGStreamer`].
 pub fn init() -> Result<(), MediaError> {
     gst::init().map_err(|error| MediaError::NoGStreamer { reason: error.to_string() })
+}
+
+/// A thread that panicked while it held one of this crate's locks has left whole what is in it: nothing stops halfway.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -98,16 +98,18 @@ impl Paths {
     pub fn handle(&mut self, event: CentreEvent) {
         match event {
             CentreEvent::SiteUp(site) => self.handle_presence(site, Presence::Live),
-            CentreEvent::SiteDown(site, Down::Silent) => {
-                self.handle_presence(site, Presence::Lost(LostReason::NoNetwork));
+            CentreEvent::SiteDown(site, why) => {
+                let reason = match why {
+                    Down::Silent => LostReason::NoNetwork,
+                    Down::Left => LostReason::Left,
+                };
+                self.handle_presence(site, Presence::Lost(reason));
             }
             CentreEvent::Removed(site) => {
-                self.tiles.remove(&site);
-                self.ends.decoders.end(&site);
+                self.forget(&site);
                 // Not earlier: what was still on its way would have opened its file again, for nobody to close.
                 self.ends.recorder.close_stream(&Stream::Site(site));
             }
-            CentreEvent::SiteDown(site, Down::Left) => self.handle_presence(site, Presence::Lost(LostReason::Left)),
             CentreEvent::Video { site, encoding, unit, after_loss } => {
                 self.handle_video(&site, encoding, &unit, after_loss);
             }
@@ -126,9 +128,7 @@ impl Paths {
     fn handle_presence(&mut self, site: SiteCode, presence: Presence) {
         let up = presence == Presence::Live;
         if !up {
-            // It may never come back, and a decoder is a process.
-            self.tiles.remove(&site);
-            self.ends.decoders.end(&site);
+            self.forget(&site);
         }
         let at_ms = self.ends.clock.utc_ms(self.ends.clock.now());
         let (kind, body) = match presence {
@@ -138,6 +138,12 @@ impl Paths {
         self.ends.recorder.note(at_ms, kind, body);
         self.ends.line.say(FromWorker::Site { code: site.clone(), up });
         let _ = self.ends.mixing.send(Input::Presence(site, presence));
+    }
+
+    /// It may never come back, and a decoder is a process.
+    fn forget(&mut self, site: &SiteCode) {
+        self.tiles.remove(site);
+        self.ends.decoders.end(site);
     }
 
     fn handle_video(&mut self, site: &SiteCode, encoding: Encoding, unit: &AccessUnit, after_loss: bool) {

@@ -7,7 +7,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use gst::prelude::*;
 use nix::errno::Errno;
@@ -23,8 +23,8 @@ use server_core::Micros;
 use super::memory::Memory;
 use super::messages::{FORKED, Order};
 use super::process::{Started, decode};
-use crate::MediaError;
 use crate::decode::{Decoder, ELEMENTS};
+use crate::{MediaError, locked};
 
 /// Nobody starts fork servers more often than this: it takes a third of a second of a processor.
 const START_AGAIN: Micros = Micros::from_millis(3_000);
@@ -109,8 +109,7 @@ impl ForkServer {
     }
 
     fn lock(&self) -> MutexGuard<'_, Running> {
-        // What is changed under it is whole, whoever panicked.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.running)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bridgepoint_wire::media::AccessUnit;
 use nix::errno::Errno;
@@ -15,6 +15,7 @@ use super::fork_server::ForkServer;
 use super::memory::{Gallery, Memory};
 use super::messages::{Answer, Given, MOST_ANSWER};
 use crate::decode::Decoder;
+use crate::locked;
 
 /// What a [`VideoDecoder`] tells.
 #[derive(Debug)]
@@ -192,11 +193,6 @@ fn answer(process: &Started) -> Result<Option<Answer>, Lost> {
         Ok(0) | Err(_) => Err(Lost::Ended),
         Ok(len) => Answer::read(&bytes[..len]).map(Some).ok_or(Lost::Nonsense),
     }
-}
-
-/// A thread that panicked while holding one of these has left it whole.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn monotonic_ns() -> u64 {
