@@ -11,10 +11,14 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg, sendmmsg,
+    setsockopt, sockopt,
 };
 
-const BATCH: usize = 64;
+/// Messages of one system call.
+const BATCH: usize = 32;
+/// Room for the longest message.
+const MESSAGE: usize = 1 << 16;
 /// The kernel cuts one message into no more than this (`UDP_MAX_SEGMENTS`).
 const SEGMENTS: usize = 64;
 /// Nor is one message longer than an IP packet.
@@ -24,42 +28,66 @@ const DATAGRAM: usize = 2_048;
 /// Wished for; the kernel grants what it may.
 const SOCKET_BUFFER: usize = 4 << 20;
 
-/// Receives datagrams in batches.
+/// Receives datagrams in batches. What came as a train may come as one message (UDP generic receive offload, udp(7)
+/// `UDP_GRO`): it is cut here, and a picture takes one way through the kernel instead of ten.
 pub(crate) struct Inbox {
     buffers: Vec<u8>,
-    headers: MultiHeaders<SockaddrStorage>,
-    arrived: Vec<(usize, usize, SocketAddr)>,
+    arrived: Vec<Arrived>,
+}
+
+/// A message: datagrams of `size` bytes each, the last one perhaps less.
+struct Arrived {
+    place: usize,
+    len: usize,
+    size: usize,
+    from: SocketAddr,
 }
 
 impl Inbox {
     pub(crate) fn new() -> Self {
-        Self {
-            buffers: vec![0; BATCH * DATAGRAM],
-            headers: MultiHeaders::preallocate(BATCH, None),
-            arrived: Vec::with_capacity(BATCH),
-        }
+        Self { buffers: vec![0; BATCH * MESSAGE], arrived: Vec::with_capacity(BATCH) }
     }
 
     /// Hands over what is there now, at most one batch, without waiting. Returns whether there may be more.
     pub(crate) fn receive(&mut self, socket: &UdpSocket, mut each: impl FnMut(SocketAddr, &[u8])) -> bool {
         self.arrived.clear();
         {
-            let mut slices: Vec<_> = self.buffers.chunks_exact_mut(DATAGRAM).map(|b| [IoSliceMut::new(b)]).collect();
-            let received =
-                recvmmsg(socket.as_raw_fd(), &mut self.headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None);
+            let mut slices: Vec<_> = self.buffers.chunks_exact_mut(MESSAGE).map(|b| [IoSliceMut::new(b)]).collect();
+            // Made anew: the kernel shortens the room for control messages in them, and nobody would widen it again.
+            let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, Some(nix::cmsg_space!(i32)));
+            let received = recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None);
             // Nothing there, or an ICMP error of an earlier datagram: both mean nothing here.
             let Ok(received) = received else { return false };
-            for (n, message) in received.enumerate() {
+            for (place, message) in received.enumerate() {
                 if let Some(from) = message.address.as_ref().and_then(address) {
-                    self.arrived.push((n, message.bytes.min(DATAGRAM), from));
+                    let (len, size) = (message.bytes.min(MESSAGE), segment(&message).unwrap_or(message.bytes));
+                    self.arrived.push(Arrived { place, len, size, from });
                 }
             }
         }
-        for (n, len, from) in &self.arrived {
-            each(*from, &self.buffers[n * DATAGRAM..n * DATAGRAM + len]);
+        for Arrived { place, len, size, from } in &self.arrived {
+            let mut rest = &self.buffers[place * MESSAGE..place * MESSAGE + len];
+            loop {
+                // Also one of no bytes is one.
+                let (datagram, others) = rest.split_at(rest.len().min(*size));
+                each(*from, &datagram[..datagram.len().min(DATAGRAM)]);
+                rest = others;
+                if rest.is_empty() {
+                    break;
+                }
+            }
         }
         self.arrived.len() == BATCH
     }
+}
+
+/// How long the datagrams are that a message was made of, if of several.
+fn segment<S>(message: &RecvMsg<'_, '_, S>) -> Option<usize> {
+    let size = message.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::UdpGroSegments(size) => usize::try_from(size).ok(),
+        _ => None,
+    });
+    size.filter(|size| *size > 0)
 }
 
 fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
@@ -168,13 +196,15 @@ impl Outbox {
     }
 }
 
-/// Large kernel buffers, beyond the limit where we may.
-pub(crate) fn widen(socket: &UdpSocket) -> io::Result<()> {
+/// Large kernel buffers, beyond the limit where we may, and whole trains for the [`Inbox`].
+pub(crate) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     if setsockopt(socket, sockopt::RcvBufForce, &SOCKET_BUFFER).is_err() {
         let _ = setsockopt(socket, sockopt::RcvBuf, &SOCKET_BUFFER);
     }
     let _ = setsockopt(socket, sockopt::SndBuf, &SOCKET_BUFFER);
+    // A kernel that cannot gives every datagram by itself.
+    let _ = setsockopt(socket, sockopt::UdpGroSegment, &true);
     Ok(())
 }
 
@@ -270,14 +300,20 @@ mod tests {
     fn trains_arrive_as_the_datagrams_that_they_were() {
         let [a, b] = [0; 2].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
         let (to, mut out, mut inbox, mut got) = (b.local_addr().unwrap(), Outbox::new(), Inbox::new(), Vec::new());
-        widen(&b).unwrap();
+        prepare(&b).unwrap();
         let lengths = [vec![80], vec![1_188; 11], vec![300, 300, 300], vec![1_188; 70], vec![7]].concat();
         for (n, len) in lengths.iter().enumerate() {
             out.push(to, vec![n as u8; *len]);
         }
         out.flush(&a);
         assert!(out.segments, "this kernel cuts");
-        while inbox.receive(&b, |_, datagram| got.push((datagram.len(), datagram[0]))) {}
+        let mut messages = 0;
+        let mut more = true;
+        while more {
+            more = inbox.receive(&b, |_, datagram| got.push((datagram.len(), datagram[0])));
+            messages += inbox.arrived.len();
+        }
+        assert!(messages < 10, "this kernel gives trains whole, not {messages} messages");
         assert!(got.iter().copied().eq(lengths.iter().enumerate().map(|(n, len)| (*len, n as u8))), "{got:?}");
     }
 
@@ -285,7 +321,7 @@ mod tests {
     fn two_hundred_datagrams_arrive_in_batches() {
         let a = UdpSocket::bind("127.0.0.1:0").unwrap();
         let b = UdpSocket::bind("127.0.0.1:0").unwrap();
-        widen(&b).unwrap();
+        prepare(&b).unwrap();
         let (to, from) = (b.local_addr().unwrap(), a.local_addr().unwrap());
         let mut out = Outbox::new();
         for n in 0..200_u8 {

@@ -11,7 +11,7 @@ use bridgepoint_wire::command::IceCredentials;
 use bridgepoint_wire::local::{Program, Routes};
 use bridgepoint_wire::media::{AUDIO_RATE, AccessUnit, OpusPacket, VIDEO_RATE};
 
-use crate::batch::{Inbox, Outbox, Waker, Wakes, raise_priority, waker, widen};
+use crate::batch::{Inbox, Outbox, Waker, Wakes, prepare, raise_priority, waker};
 use crate::clock::Origin;
 use crate::h264::packetize;
 use crate::peer::{Admitted, Around, Peer};
@@ -157,7 +157,7 @@ impl CentreLink {
         addresses: Vec<SocketAddr>,
         events: impl FnMut(CentreEvent) + Send + 'static,
     ) -> Result<Self, LinkError> {
-        widen(&socket).map_err(LinkError::Socket)?;
+        prepare(&socket).map_err(LinkError::Socket)?;
         let bound = socket.local_addr().map_err(LinkError::Socket)?;
         let local = *addresses.first().unwrap_or(&bound);
         crate::plan::host(local)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bridgepoint_wire::command::Join;
 use bridgepoint_wire::media::{AccessUnit, OpusPacket};
 
-use crate::batch::{Inbox, Outbox, Waker, Wakes, raise_priority, waker, widen};
+use crate::batch::{Inbox, Outbox, Waker, Wakes, prepare, raise_priority, waker};
 use crate::clock::Origin;
 use crate::h264::packetize;
 use crate::meter::Volume;
@@ -418,7 +418,7 @@ fn bind(local: SocketAddr, towards: SocketAddr) -> std::io::Result<UdpSocket> {
     let any = local.ip().is_unspecified() && local.is_ipv4() != towards.is_ipv4();
     let local = if any { SocketAddr::new(unspecified(towards), local.port()) } else { local };
     let socket = UdpSocket::bind(local)?;
-    widen(&socket)?;
+    prepare(&socket)?;
     Ok(socket)
 }
 

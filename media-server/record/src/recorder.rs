@@ -29,6 +29,11 @@ const QUEUE: u64 = 32_768;
 const FINISH: Duration = Duration::from_secs(30);
 /// How long the writer sleeps at most: heads and syncs are due by the second.
 const TICK_MS: u64 = 250;
+/// The writer rests so long between two turns: what comes meanwhile wakes nobody and is one turn's work. A fragment is
+/// 50 times as long.
+const APART: Duration = Duration::from_millis(10);
+/// Messages of one turn: a queue that never empties keeps heads and syncs waiting for no longer.
+const TURN: usize = 1_024;
 
 /// What a recorder needs to know.
 pub struct RecorderConfig {
@@ -248,40 +253,56 @@ fn run<D: Disk, E: Fn(RecordEvent)>(
 ) {
     let mut tick_at = clock.now().mono.0 + TICK_MS;
     loop {
-        let mut now = clock.now();
         let wake = writer.poll_timeout().map_or(tick_at, |at| at.0.min(tick_at));
-        let message = messages.recv_timeout(Duration::from_millis(wake.saturating_sub(now.mono.0)));
-        now = clock.now();
-        if matches!(message, Ok(Message::Video(..) | Message::Audio(..) | Message::Note { .. })) {
-            load.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-        match message {
-            Ok(Message::Video(stream, unit)) => writer.handle_video(&stream, &unit, now),
-            Ok(Message::Audio(stream, packet)) => writer.handle_audio(&stream, &packet, now),
-            Ok(Message::Note { at_ms, kind, body }) => writer.handle_note(at_ms, &kind, body, now),
-            Ok(Message::Close(stream)) => {
-                writer.handle_close(&stream, now);
+        let first = match messages.recv_timeout(Duration::from_millis(wake.saturating_sub(clock.now().mono.0))) {
+            Ok(first) => Some(first),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                if let Err(error) = writer.finish(clock.now()) {
+                    tracing::error!(%error, "the record was not closed");
+                }
+                return;
             }
-            Ok(Message::Finish(answer)) => {
+        };
+        for message in first.into_iter().chain(messages.try_iter().take(TURN)) {
+            let now = clock.now();
+            if let Some(answer) = handle(&mut writer, message, load, now) {
                 say_lost(&mut writer, load, now);
                 // Nobody waits any more when the answer came too late.
                 let _ = answer.send(writer.finish(now));
                 return;
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                if let Err(error) = writer.finish(now) {
-                    tracing::error!(%error, "the record was not closed");
-                }
-                return;
-            }
         }
+        let now = clock.now();
         if now.mono.0 >= wake {
             tick_at = now.mono.0 + TICK_MS;
             say_lost(&mut writer, load, now);
             writer.handle_timeout(now);
         }
+        std::thread::sleep(APART);
     }
+}
+
+/// Gives back who waits for the end, when that is what came.
+fn handle<D: Disk, E: Fn(RecordEvent)>(
+    writer: &mut Writer<D, E>,
+    message: Message,
+    load: &Load,
+    now: Now,
+) -> Option<Sender<Result<Closed, RecordError>>> {
+    if matches!(message, Message::Video(..) | Message::Audio(..) | Message::Note { .. }) {
+        load.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+    match message {
+        Message::Video(stream, unit) => writer.handle_video(&stream, &unit, now),
+        Message::Audio(stream, packet) => writer.handle_audio(&stream, &packet, now),
+        Message::Note { at_ms, kind, body } => writer.handle_note(at_ms, &kind, body, now),
+        Message::Close(stream) => {
+            writer.handle_close(&stream, now);
+        }
+        Message::Finish(answer) => return Some(answer),
+    }
+    None
 }
 
 fn say_lost<D: Disk, E: Fn(RecordEvent)>(writer: &mut Writer<D, E>, load: &Load, now: Now) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
 use bridgepoint_link::{CentreLink, Wish};
@@ -155,22 +155,14 @@ impl Mixing {
     /// Runs until it is told to stop.
     pub fn run(mut self, inputs: &Receiver<Input>) {
         loop {
-            let wait = self.clock.until(self.mixer.poll_timeout());
-            let mut next = match inputs.recv_timeout(wait) {
-                Ok(input) => Some(input),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
+            // Not woken by inputs: hundreds come in a second, and none has an effect before the next tick.
+            std::thread::sleep(self.clock.until(self.mixer.poll_timeout()));
             // Read once, before the channel is emptied: what is mixed for an instant has all that came before it,
             // also when this thread was kept waiting.
             let at = self.clock.now();
-            while let Some(input) = next {
-                if matches!(input, Input::Stop) {
-                    self.log();
-                    return;
-                }
-                self.handle(input);
-                next = inputs.try_recv().ok();
+            if !self.handle_all(inputs) {
+                self.log();
+                return;
             }
             if self.mixer.poll_timeout() <= at {
                 self.take_pictures(at);
@@ -181,6 +173,17 @@ impl Mixing {
             if at - self.measured >= MEASURED {
                 self.measure(at);
                 self.log();
+            }
+        }
+    }
+
+    /// What has come; `false` when that is the end.
+    fn handle_all(&mut self, inputs: &Receiver<Input>) -> bool {
+        loop {
+            match inputs.try_recv() {
+                Ok(Input::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Ok(input) => self.handle(input),
+                Err(TryRecvError::Empty) => return true,
             }
         }
     }
