@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -128,7 +129,10 @@ fn talking(folder: &Path, n: usize, site: &Site) -> Result<PathBuf> {
 
 /// Runs ffmpeg on a graph that ends in `[v]` and `[a]`; the clip is there as a whole or not at all.
 fn encode(inputs: &[&OsStr], graph: &str, seconds: u32, clip: &Path) -> Result<()> {
-    let aside = clip.with_extension("new.mp4");
+    // Two tests, or two programs, may make one clip at a time.
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let aside = clip.with_extension(format!("{}-{number}.mp4", std::process::id()));
     run(Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-y"])
         .args(inputs)
