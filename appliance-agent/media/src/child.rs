@@ -21,7 +21,7 @@ use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, Reader, ToMedia, e
 use bridgepoint_wire::text::Text;
 
 use crate::MediaError;
-use crate::encode::Encoder;
+use crate::encode::Encoders;
 use crate::session::{Session, SessionEvent, SessionKeys, Source, Tell};
 
 /// Between two reports of the meters.
@@ -76,14 +76,14 @@ enum State {
 
 struct Idle {
     config: MediaConfig,
-    encoder: Encoder,
+    encoders: Encoders,
     /// Open already, so that a session begins at once. `None` when it could not be opened again.
     source: Option<Source>,
 }
 
 struct Joined {
     config: MediaConfig,
-    encoder: Encoder,
+    encoders: Encoders,
     session: Session,
     camera_again: Option<Instant>,
 }
@@ -217,11 +217,11 @@ impl Child {
                 }
                 Ok(())
             })
-            .and_then(|()| Ok((Encoder::choose(&config.encoders, &config.preset)?, Source::open(&config.camera)?)));
+            .and_then(|()| Ok((Encoders::choose(&config.encoders, &config.preset)?, Source::open(&config.camera)?)));
         match opened {
-            Ok((encoder, source)) => {
-                tracing::info!(encoder = encoder.name(), "ready");
-                self.state = State::Idle(Box::new(Idle { config, encoder, source: Some(source) }));
+            Ok((encoders, source)) => {
+                tracing::info!(encoder = encoders.best().name(), "ready");
+                self.state = State::Idle(Box::new(Idle { config, encoders, source: Some(source) }));
                 self.say(FromMedia::Ready);
                 Ok(())
             }
@@ -247,17 +247,17 @@ impl Child {
             tracing::error!("asked to join before it was configured");
             return;
         };
-        let Idle { config, encoder, source } = *idle;
-        match begin(&config, &encoder, source, order, muted, (session_key, statement), &self.tell) {
+        let Idle { config, encoders, source } = *idle;
+        match begin(&config, &encoders, source, order, muted, (session_key, statement), &self.tell) {
             Ok(session) => {
                 self.metered = Instant::now();
-                self.state = State::Joined(Box::new(Joined { config, encoder, session, camera_again: None }));
+                self.state = State::Joined(Box::new(Joined { config, encoders, session, camera_again: None }));
             }
             Err((text, details)) => {
                 tracing::error!("cannot join: {text:?} {details:?}");
                 self.say(FromMedia::Fault { text: text.name().into(), details });
                 let source = reopen(&config);
-                self.state = State::Idle(Box::new(Idle { config, encoder, source }));
+                self.state = State::Idle(Box::new(Idle { config, encoders, source }));
             }
         }
     }
@@ -266,7 +266,7 @@ impl Child {
         let State::Joined(joined) = std::mem::replace(&mut self.state, State::New) else {
             return;
         };
-        let Joined { config, encoder, session, .. } = *joined;
+        let Joined { config, encoders, session, .. } = *joined;
         let id = session.id().clone();
         if let Err(error) = session.leave() {
             let details = vec![config.records.clone(), error.to_string()];
@@ -281,7 +281,7 @@ impl Child {
         }
         self.say(FromMedia::Left { session: id });
         let source = reopen(&config);
-        self.state = State::Idle(Box::new(Idle { config, encoder, source }));
+        self.state = State::Idle(Box::new(Idle { config, encoders, source }));
     }
 
     fn happened(&mut self, event: SessionEvent) {
@@ -343,7 +343,7 @@ fn reopen(config: &MediaConfig) -> Option<Source> {
 
 fn begin(
     config: &MediaConfig,
-    encoder: &Encoder,
+    encoders: &Encoders,
     source: Option<Source>,
     order: Join,
     muted: bool,
@@ -365,7 +365,7 @@ fn begin(
         Some(source) => source,
         None => Source::open(&config.camera).map_err(|error| error.text())?,
     };
-    Session::start(config, order, muted, keys, encoder.clone(), source, Arc::clone(tell))
+    Session::start(config, order, muted, keys, encoders.clone(), source, Arc::clone(tell))
         .map_err(|error| error.text(Path::new(&config.records)))
 }
 

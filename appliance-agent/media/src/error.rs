@@ -55,6 +55,16 @@ pub enum MediaError {
         /// What was said.
         reason: String,
     },
+    /// An encoder failed again after it was reset; another one has taken its place.
+    #[error("encoder {encoder}: {reason}; {by} has taken its place")]
+    EncoderReplaced {
+        /// Element.
+        encoder: String,
+        /// What was said.
+        reason: String,
+        /// Element.
+        by: String,
+    },
     /// Opus failed.
     #[error("opus: {0}")]
     Opus(String),
@@ -77,6 +87,7 @@ impl MediaError {
             }
             Self::CameraNoVideo { camera, .. } => (Text::CameraNoVideo, vec![camera.clone()]),
             Self::Encoder { encoder, .. } => (Text::EncoderStalled, vec![encoder.clone()]),
+            Self::EncoderReplaced { encoder, by, .. } => (Text::EncoderReplaced, vec![encoder.clone(), by.clone()]),
             Self::File { file, reason } => (Text::RecorderFailed, vec![file.clone(), reason.clone()]),
             Self::Framework(_) | Self::Element { .. } | Self::NoEncoder { .. } | Self::Picture | Self::Opus(_) => {
                 (Text::MediaUnusable, vec![self.to_string()])

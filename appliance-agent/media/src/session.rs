@@ -25,7 +25,7 @@ use bridgepoint_wire::{SessionId, SiteCode};
 
 use crate::clip::ClipCamera;
 use crate::device::DeviceCamera;
-use crate::encode::{Encoder, Encodings};
+use crate::encode::{Encoders, Encodings};
 use crate::playout::{Feed, Playout, PlayoutEvent, PlayoutSettings};
 use crate::sound::Microphone;
 use crate::timeline::Timeline;
@@ -105,7 +105,7 @@ pub struct SessionKeys {
 pub struct Session {
     order: Join,
     site: SiteCode,
-    encoder: Encoder,
+    encoders: Encoders,
     timeline: Timeline,
     source: Option<Source>,
     link: Arc<BoxLink>,
@@ -186,7 +186,7 @@ impl Session {
         order: Join,
         muted: bool,
         keys: SessionKeys,
-        encoder: Encoder,
+        encoders: Encoders,
         source: Source,
         tell: Tell,
     ) -> Result<Self, JoinError> {
@@ -207,7 +207,7 @@ impl Session {
         let mut session = Self {
             site: config.site.clone(),
             order,
-            encoder,
+            encoders,
             timeline,
             source: None,
             link: Arc::new(link),
@@ -256,7 +256,7 @@ impl Session {
                 link.send_video(encoding, unit, captured);
             }
         };
-        let mut encodings = Encodings::new(&self.encoder, self.order.main, self.order.thumb, send_unit);
+        let mut encodings = Encodings::new(&self.encoders, self.order.main, self.order.thumb, send_unit);
         let (link, recorder) = (Arc::clone(&self.link), Arc::clone(&self.recorder));
         let send_sound = move |packet: OpusPacket, at| {
             recorder.audio(&stream, packet.clone());

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use agent_media::encode::{Encoder, Encodings};
+use agent_media::encode::{Encoders, Encodings};
 use agent_media::{Encoding, Picture};
 use bridgepoint_wire::command::VideoOrder;
 use bridgepoint_wire::media::AccessUnit;
@@ -25,10 +25,10 @@ fn picture(dir: &Path, size: &str) -> Picture {
 }
 
 fn start(main: VideoOrder, thumb: VideoOrder) -> (Encodings, Receiver<(Encoding, AccessUnit)>) {
-    let encoder = Encoder::choose(&["v4l2h264enc".into(), "x264enc".into()], "ultrafast").unwrap();
+    let encoders = Encoders::choose(&["v4l2h264enc".into(), "x264enc".into()], "ultrafast").unwrap();
     let (to, from) = channel();
     (
-        Encodings::new(&encoder, main, thumb, move |encoding, unit| {
+        Encodings::new(&encoders, main, thumb, move |encoding, unit| {
             to.send((encoding, unit)).unwrap();
         }),
         from,
@@ -124,6 +124,9 @@ fn the_small_encoding_may_have_a_lower_rate() {
 
 #[test]
 fn an_encoder_that_does_not_exist_is_passed_over_and_none_is_an_error() {
-    assert_eq!(Encoder::choose(&["nvh264enc".into(), "x264enc".into()], "ultrafast").unwrap().name(), "x264enc");
-    assert!(Encoder::choose(&["nvh264enc".into()], "ultrafast").is_err());
+    assert_eq!(
+        Encoders::choose(&["nvh264enc".into(), "x264enc".into()], "ultrafast").unwrap().best().name(),
+        "x264enc"
+    );
+    assert!(Encoders::choose(&["nvh264enc".into()], "ultrafast").is_err());
 }

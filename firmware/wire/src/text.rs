@@ -241,6 +241,11 @@ texts! {
         vi: ["Phiên này không có chương trình {0}.", "Không có gì thay đổi.", "Bật chương trình đó trước."],
         en: ["There is no program {0} in this session.", "Nothing has changed.", "Switch it on first."]
     }
+    /// {0} encoder, {1} the one that took its place.
+    EncoderReplaced {
+        vi: ["Bộ mã hoá {0} hỏng hai lần liền; {1} đã thay thế.", "Hình vẫn được gửi; thiết bị nóng hơn và tốn điện hơn.", "Khởi động lại thiết bị sau phiên; nếu lặp lại, gọi bộ phận vận hành để đổi thiết bị."],
+        en: ["The encoder {0} failed twice; {1} has taken its place.", "The picture is still sent; the box runs hotter and uses more power.", "Restart the box after the session; if it happens again, ask the operators to exchange it."]
+    }
 }
 
 impl Text {

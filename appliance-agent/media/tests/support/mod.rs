@@ -1,6 +1,8 @@
 //! Clips that ffmpeg makes, and a detector of flashes and beeps.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod hardware;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
