@@ -11,6 +11,7 @@ use agent_core::session::{Action, Running, Session};
 use agent_core::supervise::Supervisor;
 use agent_core::twin::TwinGate;
 use agent_core::{Millis, earlier};
+use bridgepoint_board::ThermalZone;
 use bridgepoint_panel::{Press, lamps};
 use bridgepoint_record::journal::hex;
 use bridgepoint_wire::event::Event;
@@ -192,7 +193,10 @@ impl Agent {
             nursery,
             life: None,
             lamps,
-            gauges: Gauges::new(&config.records_dir, config.board.thermal.as_deref()),
+            gauges: Gauges::new(
+                &config.records_dir,
+                config.board.thermal.iter().filter_map(ThermalZone::file).collect(),
+            ),
             status_file: StatusFile::new(&config.runtime_dir),
             status,
             meters: Meters::default(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use bridgepoint_board::keys::{Fault, FaultKind, Faults, Keys};
-use bridgepoint_board::{Board, Camera as BoardCamera, Panel as BoardPanel};
+use bridgepoint_board::{Alsa, Audio, Board, Panel as BoardPanel, Part, SerialPort, Source};
 use bridgepoint_wire::local::Camera;
 use serde::Deserialize;
 
@@ -143,12 +143,12 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
     let returns_dir: Option<PathBuf> = keys.optional("returns_dir", "\"/tmp/returns\"", faults);
     let runtime_dir: Option<PathBuf> = keys.required("runtime_dir", "\"/run/bridgepoint\"", faults);
     let serial: Option<String> = keys.required("serial", "\"BP-2026-000017\"", faults);
-    let board_dir: Option<PathBuf> = keys.required("board", "\"/usr/share/bridgepoint/board/pc\"", faults);
+    let board_dir: Option<PathBuf> = keys.required("board", "\"/etc/bridgepoint/board\"", faults);
     let panel: Option<PathBuf> = keys.optional("panel", "\"/run/bridgepoint/panel.sock\"", faults);
     let decode_return = keys.optional("decode_return", "true", faults).unwrap_or(true);
     let preset = read_preset(keys, faults);
     let bootstrap = keys.optional_section("bootstrap", faults).and_then(|keys| read_bootstrap(keys, &at, faults));
-    let board = board_dir.and_then(|folder| match Board::load(&at(folder)) {
+    let board = board_dir.and_then(|folder| match Board::parse(&at(folder)) {
         Ok(board) => Some(board),
         Err(Faults(mut more)) => {
             faults.append(&mut more);
@@ -157,11 +157,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
     });
     let camera = read_camera(keys.section("camera", faults), board.as_ref(), &at, faults);
     let board = board?;
-    let panel = match (panel, &board.panel) {
-        (Some(path), _) => PanelLine::Socket(at(path)),
-        (None, BoardPanel::Serial { device, baud }) => PanelLine::Serial { device: device.clone(), baud: *baud },
-        (None, BoardPanel::Socket) => PanelLine::None,
-    };
+    let panel = panel.map_or_else(|| panel_of(&board, faults), |path| PanelLine::Socket(at(path)));
     Some(Config {
         data_dir: at(data_dir?),
         records_dir: at(records_dir?),
@@ -177,6 +173,22 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
         board,
         file,
     })
+}
+
+/// The board's own panel, which must be there.
+fn panel_of(board: &Board, faults: &mut Vec<Fault>) -> PanelLine {
+    faults.extend(lacking(board, Part::Panel));
+    match &board.panel {
+        BoardPanel::Serial(SerialPort { device, baud }) => PanelLine::Serial { device: device.clone(), baud: *baud },
+        BoardPanel::Socket => PanelLine::None,
+        // `run` says that they stay dark.
+        BoardPanel::Gpio { .. } | BoardPanel::Expander { .. } => PanelLine::None,
+    }
+}
+
+/// Devices of one part of the board that this machine has not.
+fn lacking(board: &Board, part: Part) -> impl Iterator<Item = Fault> {
+    board.missing().into_iter().filter(move |missing| missing.part == part).map(|missing| missing.fault)
 }
 
 fn read_preset(keys: &mut Keys, faults: &mut Vec<Fault>) -> String {
@@ -207,7 +219,7 @@ fn read_camera(
     let clip: Option<PathBuf> = keys.optional("clip", CLIP, faults);
     let video: Option<String> = keys.optional("video", "\"/dev/video0\"", faults);
     let audio: Option<String> = keys.optional("audio", "\"default\"", faults);
-    let camera = match (clip, video, board.map(|board| &board.camera)) {
+    let camera = match (clip, video, board) {
         (Some(clip), Some(_), _) => {
             keys.fault("clip", FaultKind::Wrong { got: clip.display().to_string(), example: CLIP }, faults);
             None
@@ -219,18 +231,28 @@ fn read_camera(
             }
             Some(Camera::Device { video, audio })
         }
-        (None, None, Some(BoardCamera::Device { video, audio: of_board })) => {
-            Some(Camera::Device { video: video.clone(), audio: audio.or_else(|| of_board.clone()) })
-        }
-        (None, None, Some(BoardCamera::Clip)) => {
-            keys.fault("clip", FaultKind::Missing { example: CLIP }, faults);
-            None
-        }
+        (None, None, Some(board)) => match &board.camera.source {
+            Source::Device { video } => {
+                faults.extend(lacking(board, Part::Camera));
+                Some(Camera::Device { video: video.display().to_string(), audio: audio.or_else(|| capture_of(board)) })
+            }
+            Source::Clip => {
+                keys.fault("clip", FaultKind::Missing { example: CLIP }, faults);
+                None
+            }
+        },
         // The board's own faults are reported already.
         (None, None, None) => None,
     };
     keys.finish(faults);
     camera
+}
+
+fn capture_of(board: &Board) -> Option<String> {
+    match &board.audio {
+        Audio::None => None,
+        Audio::Alsa(Alsa { capture, .. }) => Some(capture.clone()),
+    }
 }
 
 #[cfg(test)]
@@ -287,6 +309,23 @@ mod tests {
         let faults = load("data_dir = \"d\"\nboard = \"/none\"\n[camera]\nclip = \"a.mp4\"").unwrap_err();
         let keys: Vec<_> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
         assert_eq!(keys, ["records_dir", "runtime_dir", "serial", "-"]);
+    }
+
+    #[test]
+    fn a_device_of_the_board_must_be_there_only_if_it_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let board = include_str!("../../board/sim/board.toml")
+            .replace("kind = \"clip\"", "kind = \"device\"\nvideo = \"/dev/none\"");
+        std::fs::write(folder.path().join("board.toml"), board).unwrap();
+        let text = format!(
+            "data_dir = \"d\"\nrecords_dir = \"r\"\nruntime_dir = \"r\"\nserial = \"s\"\nboard = {:?}\n",
+            folder.path()
+        );
+        let faults = load(&text).unwrap_err();
+        assert_eq!(faults.0.iter().map(|fault| fault.key.as_str()).collect::<Vec<_>>(), ["camera.video"]);
+        assert!(faults.0[0].file.ends_with("board.toml") && faults.to_string().contains("/dev/none"), "{faults}");
+        let other = load(&format!("{text}[camera]\nvideo = \"/dev/null\"")).unwrap();
+        assert_eq!(other.camera, Camera::Device { video: "/dev/null".into(), audio: None });
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bridgepoint_wire::health::Health;
 /// Reads the kernel's figures; remembers what differences need.
 pub struct Gauges {
     records_dir: PathBuf,
-    thermal: Option<PathBuf>,
+    thermal: Vec<PathBuf>,
     processor: Option<Processor>,
 }
 
@@ -19,10 +19,10 @@ struct Processor {
 }
 
 impl Gauges {
-    /// For the disk that recordings go to and the board's temperature.
-    pub fn new(records_dir: &Path, thermal: Option<&Path>) -> Self {
+    /// For the disk that recordings go to and the board's thermal zones.
+    pub fn new(records_dir: &Path, thermal: Vec<PathBuf>) -> Self {
         let processor = read_processor();
-        Self { records_dir: records_dir.to_owned(), thermal: thermal.map(Path::to_owned), processor }
+        Self { records_dir: records_dir.to_owned(), thermal, processor }
     }
 
     /// Fills in what the kernel knows. What cannot be read stays as it was: absent, or zero.
@@ -38,7 +38,8 @@ impl Gauges {
             health.disk_free_mib = disk.free_mib;
             health.disk_used_percent = percent(disk.all_mib.saturating_sub(disk.free_mib), disk.all_mib);
         }
-        health.temperature_c = self.thermal.as_deref().and_then(read_temperature);
+        // The hottest place decides.
+        health.temperature_c = self.thermal.iter().filter_map(|zone| read_temperature(zone)).reduce(f32::max);
     }
 }
 
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn this_machine_has_figures() {
         let mut health = Health::default();
-        Gauges::new(Path::new("/"), None).read(None, &mut health);
+        Gauges::new(Path::new("/"), Vec::new()).read(None, &mut health);
         assert!(health.memory_mib > 0 && health.disk_free_mib > 0 && health.disk_used_percent <= 100.0);
         assert_eq!(health.temperature_c, None);
     }

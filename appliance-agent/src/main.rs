@@ -117,6 +117,7 @@ async fn enrol_only(config: PathBuf, code: String) -> Result<(), Ending> {
 async fn run(config: PathBuf, code: Option<String>) -> Result<(), Ending> {
     let config = Config::load(&config).map_err(Ending::Config)?;
     preflight::check(&config)?;
+    preflight::tell_gaps(&config);
     let identity = match (Identity::load(&config.data_dir)?, code) {
         (Some(identity), _) => identity,
         (None, Some(code)) => enrol::enrol(&config, &code).await?,

@@ -3,10 +3,11 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use bridgepoint_board::{Panel, Part};
 use bridgepoint_wire::local::Camera;
-use bridgepoint_wire::text::Text;
+use bridgepoint_wire::text::{Lang, Text};
 
-use crate::config::Config;
+use crate::config::{Config, PanelLine};
 use crate::ending::Ending;
 use crate::health::Disk;
 
@@ -38,6 +39,31 @@ pub fn check(config: &Config) -> Result<(), Ending> {
     match &config.camera {
         Camera::Clip(clip) if !Path::new(clip).is_file() => Err(Ending::world(Text::CameraMissing, [clip])),
         Camera::Clip(_) | Camera::Device { .. } => Ok(()),
+    }
+}
+
+/// What the board names, this machine has not and a session can do without: each has a stand-in, or is worth less than
+/// the session.
+pub fn tell_gaps(config: &Config) {
+    for missing in config.board.missing() {
+        match missing.part {
+            // Refused already where they are used.
+            Part::Camera | Part::Panel => {}
+            Part::CameraControl
+            | Part::Microphones
+            | Part::Encoder
+            | Part::Decoder
+            | Part::Thermal
+            | Part::Led
+            | Part::Watchdog
+            | Part::Storage
+            | Part::Console => tracing::warn!("{}", missing.fault.text(Lang::En)),
+        }
+    }
+    if let Panel::Gpio { .. } | Panel::Expander { .. } = config.board.panel
+        && config.panel == PanelLine::None
+    {
+        tracing::warn!("the front panel stays dark: lines and expanders are not driven by this version");
     }
 }
 

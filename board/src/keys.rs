@@ -1,130 +1,32 @@
 //! Reads a TOML file key by key, so that a person learns of all its faults in one go.
 //!
-//! Derived deserializers stop at the first fault. Here each key is taken out of its table by name and type; what is
-//! missing, of the wrong type or left over becomes a [`Fault`], and reading goes on.
+//! Derived deserializers stop at the first fault. Here each key is asked for by name and type; what is missing, of the
+//! wrong type or never asked for becomes a [`Fault`] of the file that holds it, and reading goes on.
 
-use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use bridgepoint_wire::text::{Lang, Text};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// Something that a person has to correct in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Which file.
-    pub file: PathBuf,
-    /// Which key, such as `camera.video`; the line for a file that is no TOML.
-    pub key: String,
-    /// What is wrong with it.
-    pub kind: FaultKind,
-}
+pub use crate::fault::{Fault, FaultKind, Faults, Resource};
 
-/// What is wrong with a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FaultKind {
-    /// The file cannot be read.
-    Unreadable {
-        /// The system's reason.
-        reason: String,
-    },
-    /// The file is no TOML.
-    Syntax {
-        /// The parser's reason.
-        reason: String,
-    },
-    /// No such key exists.
-    Unknown {
-        /// The keys that exist beside it.
-        known: Vec<&'static str>,
-    },
-    /// The key must be there.
-    Missing {
-        /// A value that would do, as TOML.
-        example: &'static str,
-    },
-    /// The value does not fit.
-    Wrong {
-        /// What came.
-        got: String,
-        /// A value that would do, as TOML.
-        example: &'static str,
-    },
-    /// The value names a device that does not exist.
-    NoDevice {
-        /// Its path.
-        device: String,
-    },
-}
+/// A section that says this is another thing than the one it inherits: nothing of that one is left.
+const KIND: &str = "kind";
 
-impl Fault {
-    fn what(&self, lang: Lang) -> String {
-        match (&self.kind, lang) {
-            (FaultKind::Unreadable { reason }, Lang::Vi) => format!("không đọc được tệp ({reason})"),
-            (FaultKind::Unreadable { reason }, Lang::En) => format!("the file cannot be read ({reason})"),
-            (FaultKind::Syntax { reason }, Lang::Vi) => format!("sai cú pháp TOML ({reason})"),
-            (FaultKind::Syntax { reason }, Lang::En) => format!("this is not TOML ({reason})"),
-            (FaultKind::Unknown { .. }, Lang::Vi) => "không có khoá này".into(),
-            (FaultKind::Unknown { .. }, Lang::En) => "there is no such key".into(),
-            (FaultKind::Missing { .. }, Lang::Vi) => "thiếu khoá này".into(),
-            (FaultKind::Missing { .. }, Lang::En) => "the key is missing".into(),
-            (FaultKind::Wrong { got, .. }, Lang::Vi) => format!("giá trị {got} không hợp lệ"),
-            (FaultKind::Wrong { got, .. }, Lang::En) => format!("{got} does not fit"),
-            (FaultKind::NoDevice { device }, Lang::Vi) => format!("không có thiết bị {device}"),
-            (FaultKind::NoDevice { device }, Lang::En) => format!("there is no device {device}"),
-        }
-    }
-
-    fn cure(&self, lang: Lang) -> String {
-        match (&self.kind, lang) {
-            (FaultKind::Unreadable { .. }, Lang::Vi) => "Kiểm tra đường dẫn và quyền đọc".into(),
-            (FaultKind::Unreadable { .. }, Lang::En) => "Check the path and the permission to read it".into(),
-            (FaultKind::Syntax { .. }, Lang::Vi) => "Sửa dòng này".into(),
-            (FaultKind::Syntax { .. }, Lang::En) => "Correct this line".into(),
-            (FaultKind::Unknown { known }, Lang::Vi) => format!("Xoá hoặc dùng một trong: {}", known.join(", ")),
-            (FaultKind::Unknown { known }, Lang::En) => format!("Remove it, or use one of: {}", known.join(", ")),
-            (FaultKind::Missing { example } | FaultKind::Wrong { example, .. }, Lang::Vi) => {
-                format!("Ghi, ví dụ: {} = {example}", self.key)
-            }
-            (FaultKind::Missing { example } | FaultKind::Wrong { example, .. }, Lang::En) => {
-                format!("Write, for example: {} = {example}", self.key)
-            }
-            (FaultKind::NoDevice { .. }, Lang::Vi) => "Cắm thiết bị, hoặc sửa tên".into(),
-            (FaultKind::NoDevice { .. }, Lang::En) => "Connect the device, or correct its name".into(),
-        }
-    }
-
-    /// What happened, what it means, what to do.
-    pub fn text(&self, lang: Lang) -> String {
-        let file = self.file.display().to_string();
-        match &self.kind {
-            FaultKind::NoDevice { device } => Text::BoardDeviceMissing.fill(lang, &[&file, &self.key, device]),
-            _ => Text::ConfigBad.fill(lang, &[&file, &self.key, &self.what(lang), &self.cure(lang)]),
-        }
-    }
-}
-
-/// All faults of a start, in the order in which they were met.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Faults(pub Vec<Fault>);
-
-impl fmt::Display for Faults {
-    /// Both languages, Vietnamese first.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [Lang::Vi, Lang::En]
-            .map(|lang| self.0.iter().map(|fault| fault.text(lang)).collect::<Vec<_>>().join("\n\n"));
-        f.write_str(&all.join("\n\n"))
-    }
-}
-
-/// A table of a file that is being read.
+/// A table of a file that is being read, over the tables that it inherits from.
 #[derive(Debug)]
 pub struct Keys {
-    file: PathBuf,
+    /// Nearest first; never empty.
+    layers: Vec<Layer>,
     prefix: String,
-    table: Table,
     known: Vec<&'static str>,
+}
+
+#[derive(Debug, Clone)]
+struct Layer {
+    file: PathBuf,
+    table: Table,
 }
 
 impl Keys {
@@ -140,17 +42,55 @@ impl Keys {
             let line = e.span().map_or(1, |span| text[..span.start].lines().count().max(1));
             fault(format!("dòng/line {line}"), FaultKind::Syntax { reason: e.message().to_owned() })
         })?;
-        Ok(Self { file: file.to_owned(), prefix: String::new(), table, known: Vec::new() })
+        let layers = vec![Layer { file: file.to_owned(), table }];
+        Ok(Self { layers, prefix: String::new(), known: Vec::new() })
+    }
+
+    /// What is not in this file is looked for in `parent`. Keys in `own` are a file's own and not inherited.
+    pub(crate) fn inherit(&mut self, parent: Self, own: &[&str]) {
+        self.layers.extend(parent.layers.into_iter().map(|mut layer| {
+            layer.table.retain(|key, _| !own.contains(&key));
+            layer
+        }));
+    }
+
+    /// Values of this file that `parent` has as well, of all depths.
+    pub(crate) fn same_as(&self, parent: &Self, own: &[&str], name: &str, faults: &mut Vec<Fault>) {
+        let theirs = parent.layers.iter().rev().fold(Table::new(), |under, layer| merged(under, &layer.table));
+        let mine = self.layers[0].table.iter().filter(|(key, _)| !own.contains(&key.as_str()));
+        let mut same = Vec::new();
+        for (key, value) in mine {
+            equal_values(key, value, theirs.get(key), &mut same);
+        }
+        for key in same {
+            self.fault(&key, FaultKind::SameAsParent { parent: name.to_owned() }, faults);
+        }
     }
 
     /// The file that is read.
     pub fn file(&self) -> &Path {
-        &self.file
+        &self.layers[0].file
+    }
+
+    /// The file that has `key`, and the key with the names of the tables around it.
+    pub(crate) fn place(&self, key: &str) -> (&Path, String) {
+        let layer = self.layers.iter().find(|layer| layer.table.contains_key(key)).unwrap_or(&self.layers[0]);
+        (&layer.file, format!("{}{key}", self.prefix))
     }
 
     /// Records that the value of `key` does not do.
     pub fn fault(&self, key: &str, kind: FaultKind, faults: &mut Vec<Fault>) {
-        faults.push(Fault { file: self.file.clone(), key: format!("{}{key}", self.prefix), kind });
+        let (file, key) = self.place(key);
+        faults.push(Fault { file: file.to_owned(), key, kind });
+    }
+
+    /// Whether a key is there, asked for or not.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
+    fn find(&self, key: &str) -> Option<&Value> {
+        self.layers.iter().find_map(|layer| layer.table.get(key))
     }
 
     /// The value of a key that may be absent.
@@ -161,11 +101,10 @@ impl Keys {
         faults: &mut Vec<Fault>,
     ) -> Option<T> {
         self.known.push(key);
-        let value = self.table.remove(key)?;
-        let got = value.to_string();
-        let value = value.try_into().ok();
+        let found = self.find(key)?;
+        let value = found.clone().try_into().ok();
         if value.is_none() {
-            self.fault(key, FaultKind::Wrong { got, example }, faults);
+            self.fault(key, FaultKind::Wrong { got: found.to_string(), example }, faults);
         }
         value
     }
@@ -177,7 +116,7 @@ impl Keys {
         example: &'static str,
         faults: &mut Vec<Fault>,
     ) -> Option<T> {
-        if !self.table.contains_key(key) {
+        if self.find(key).is_none() {
             self.known.push(key);
             self.fault(key, FaultKind::Missing { example }, faults);
             return None;
@@ -185,34 +124,139 @@ impl Keys {
         self.optional(key, example, faults)
     }
 
+    /// A number that may be absent and must lie in `range`.
+    pub fn optional_number<T: TryFrom<i64>>(
+        &mut self,
+        key: &'static str,
+        range: &RangeInclusive<i64>,
+        example: &'static str,
+        faults: &mut Vec<Fault>,
+    ) -> Option<T> {
+        let got: i64 = self.optional(key, example, faults)?;
+        let value = range.contains(&got).then(|| T::try_from(got).ok()).flatten();
+        if value.is_none() {
+            self.fault(key, FaultKind::Range { got, from: *range.start(), to: *range.end() }, faults);
+        }
+        value
+    }
+
+    /// A number that must be there and lie in `range`.
+    pub fn number<T: TryFrom<i64>>(
+        &mut self,
+        key: &'static str,
+        range: &RangeInclusive<i64>,
+        example: &'static str,
+        faults: &mut Vec<Fault>,
+    ) -> Option<T> {
+        if self.find(key).is_none() {
+            self.known.push(key);
+            self.fault(key, FaultKind::Missing { example }, faults);
+            return None;
+        }
+        self.optional_number(key, range, example, faults)
+    }
+
+    /// A word that must be there and be one of `of`; its meaning is returned.
+    pub fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        of: &[(&'static str, T)],
+        example: &'static str,
+        faults: &mut Vec<Fault>,
+    ) -> Option<T> {
+        let got: String = self.required(key, example, faults)?;
+        let found = of.iter().find(|(word, _)| *word == got);
+        if found.is_none() {
+            let of = of.iter().map(|(word, _)| *word).collect();
+            self.fault(key, FaultKind::Choice { got: format!("“{got}”"), of }, faults);
+        }
+        found.map(|(_, meaning)| *meaning)
+    }
+
     /// A table below this one; an empty one when it is absent.
     #[must_use]
     pub fn section(&mut self, key: &'static str, faults: &mut Vec<Fault>) -> Self {
-        self.optional_section(key, faults).unwrap_or_else(|| self.below(key, Table::new()))
+        self.optional_section(key, faults).unwrap_or_else(|| {
+            let layers = vec![Layer { file: self.file().to_owned(), table: Table::new() }];
+            self.below(key, layers)
+        })
     }
 
     /// A table below this one, if it is there.
     pub fn optional_section(&mut self, key: &'static str, faults: &mut Vec<Fault>) -> Option<Self> {
         self.known.push(key);
-        match self.table.remove(key) {
-            None => None,
-            Some(Value::Table(table)) => Some(self.below(key, table)),
-            Some(other) => {
-                self.fault(key, FaultKind::Wrong { got: other.to_string(), example: "{ … }" }, faults);
-                None
+        let mut layers = Vec::new();
+        for layer in &self.layers {
+            match layer.table.get(key) {
+                None => {}
+                Some(Value::Table(table)) => {
+                    layers.push(Layer { file: layer.file.clone(), table: table.clone() });
+                    if table.contains_key(KIND) {
+                        break;
+                    }
+                }
+                Some(other) => {
+                    self.fault(key, FaultKind::Wrong { got: other.to_string(), example: "{ … }" }, faults);
+                    return None;
+                }
+            }
+        }
+        (!layers.is_empty()).then(|| self.below(key, layers))
+    }
+
+    /// A list of tables; an empty one when it is absent. A list is inherited or replaced as a whole.
+    pub fn tables(&mut self, key: &'static str, example: &'static str, faults: &mut Vec<Fault>) -> Vec<Self> {
+        let tables: Vec<Table> = self.optional(key, example, faults).unwrap_or_default();
+        let file = self.place(key).0.to_owned();
+        let layer = |table| Layer { file: file.clone(), table };
+        tables.into_iter().enumerate().map(|(n, t)| self.below(&format!("{key}[{n}]"), vec![layer(t)])).collect()
+    }
+
+    fn below(&self, key: &str, layers: Vec<Layer>) -> Self {
+        Self { layers, prefix: format!("{}{key}.", self.prefix), known: Vec::new() }
+    }
+
+    /// All keys were asked for: what nobody asked for does not exist.
+    pub fn finish(self, faults: &mut Vec<Fault>) {
+        for layer in &self.layers {
+            for key in layer.table.keys().filter(|key| !self.known.contains(&key.as_str())) {
+                let kind = FaultKind::Unknown { known: self.known.clone() };
+                faults.push(Fault { file: layer.file.clone(), key: format!("{}{key}", self.prefix), kind });
             }
         }
     }
+}
 
-    fn below(&self, key: &str, table: Table) -> Self {
-        Self { file: self.file.clone(), prefix: format!("{}{key}.", self.prefix), table, known: Vec::new() }
+/// Whether a table says that it is another thing than `under`.
+fn replaces(over: &Table, under: &Table) -> bool {
+    over.get(KIND).is_some_and(|kind| under.get(KIND) != Some(kind))
+}
+
+fn merged(mut under: Table, over: &Table) -> Table {
+    if replaces(over, &under) {
+        return over.clone();
     }
+    for (key, value) in over {
+        let value = match (under.remove(key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => Value::Table(merged(below, above)),
+            (_, value) => value.clone(),
+        };
+        under.insert(key.clone(), value);
+    }
+    under
+}
 
-    /// All keys were asked for: what is left does not exist.
-    pub fn finish(self, faults: &mut Vec<Fault>) {
-        for key in self.table.keys() {
-            self.fault(key, FaultKind::Unknown { known: self.known.clone() }, faults);
+fn equal_values(key: &str, mine: &Value, theirs: Option<&Value>, same: &mut Vec<String>) {
+    match (mine, theirs) {
+        (Value::Table(mine), Some(Value::Table(theirs))) if !mine.is_empty() => {
+            if !replaces(mine, theirs) {
+                for (name, value) in mine {
+                    equal_values(&format!("{key}.{name}"), value, theirs.get(name), same);
+                }
+            }
         }
+        (mine, Some(theirs)) if mine == theirs => same.push(key.to_owned()),
+        _ => {}
     }
 }
 

@@ -1,219 +1,126 @@
 //! A board's profile.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::audio::{self, Audio};
+use crate::camera::{self, Camera};
+use crate::codec::{self, Codec, Display};
+use crate::inherit::{self, Family};
 use crate::keys::{Fault, FaultKind, Faults, Keys};
+use crate::machine::{self, Leds, SerialPorts, Storage, ThermalZone, Watchdog};
+use crate::panel::{self, Panel};
+use crate::reading::{Device, Missing, Reading};
 
 /// What a board's hardware is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Board {
     /// The board's name, as logs say it.
     pub name: String,
-    /// Where picture and sound come from.
+    /// The boards whose profile it takes where its own says nothing, nearest first.
+    pub inherited: Vec<Inherited>,
+    /// Where the picture comes from, and how the camera is moved.
     pub camera: Camera,
-    /// GStreamer encoder elements to try, best first.
-    pub encoders: Vec<String>,
+    /// H.264 encoders, best first.
+    pub encoder: Codec,
+    /// H.264 decoders, best first.
+    pub decoder: Codec,
+    /// The screen.
+    pub display: Display,
+    /// Microphones and loudspeaker.
+    pub audio: Audio,
     /// How the front panel is connected.
     pub panel: Panel,
-    /// File of the kernel that tells the board's temperature, in thousandths of a degree Celsius.
-    pub thermal: Option<PathBuf>,
+    /// Serial ports by what is on them.
+    pub serial: SerialPorts,
+    /// What resets a machine that hangs.
+    pub watchdog: Option<Watchdog>,
+    /// Where it may get too warm.
+    pub thermal: Vec<ThermalZone>,
+    /// LEDs of the board itself; the panel's lamps are elsewhere.
+    pub leds: Leds,
+    /// Slots and state of an image that updates itself; a board of a developer's machine has none.
+    pub storage: Option<Storage>,
+    devices: Vec<Device>,
 }
 
-/// Where picture and sound come from.
+/// Another board, as the base of this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Camera {
-    /// A file that `agent.toml` names.
-    Clip,
-    /// Real devices.
-    Device {
-        /// V4L2 node.
-        video: String,
-        /// ALSA device; silence when absent.
-        audio: Option<String>,
-    },
-}
-
-/// How the front panel is connected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Panel {
-    /// A Unix socket that `agent.toml` names, if there is a panel at all.
-    Socket,
-    /// A serial port.
-    Serial {
-        /// Such as `/dev/ttyS1`.
-        device: PathBuf,
-        /// Bit/s.
-        baud: u32,
-    },
+pub struct Inherited {
+    /// That board's folder.
+    pub board: String,
+    /// Why they are so alike.
+    pub reason: String,
 }
 
 impl Board {
     /// The layout of `board.toml` that this build reads.
     pub const VERSION: u32 = 1;
 
-    /// Reads and checks `board.toml` in a folder. Devices that it names must exist.
+    /// Reads and checks `board.toml` in a folder and the boards that it inherits from, which lie beside it. No device is
+    /// looked at: any board can be read on any machine.
     ///
     /// # Errors
-    /// All faults of the file.
-    pub fn load(folder: &Path) -> Result<Self, Faults> {
-        let mut keys = Keys::read(&folder.join("board.toml"))?;
-        let mut faults = Vec::new();
-        let board = read(&mut keys, &mut faults);
-        keys.finish(&mut faults);
+    /// All faults of the files.
+    pub fn parse(folder: &Path) -> Result<Self, Faults> {
+        let mut reading = Reading::default();
+        let Family { mut keys, name, inherited } = match inherit::read(folder, &mut reading.faults) {
+            Ok(family) => family,
+            Err(Faults(mut fatal)) => {
+                reading.faults.append(&mut fatal);
+                return Err(Faults(reading.faults));
+            }
+        };
+        let inherited = inherited.into_iter().map(|(board, reason)| Inherited { board, reason }).collect();
+        let board = read(&mut keys, &mut reading, name, inherited);
+        keys.finish(&mut reading.faults);
         match board {
-            Some(board) if faults.is_empty() => Ok(board),
-            _ => Err(Faults(faults)),
+            Some(board) if reading.faults.is_empty() => Ok(Self { devices: reading.devices, ..board }),
+            _ => Err(Faults(reading.faults)),
         }
+    }
+
+    /// The devices that the profile names and this machine has not, now.
+    pub fn missing(&self) -> Vec<Missing> {
+        let gone = self.devices.iter().filter(|device| !device.path.exists());
+        gone.map(|Device { part, path, file, key }| {
+            let kind = FaultKind::NoDevice { device: path.display().to_string() };
+            Missing { part: *part, fault: Fault { file: file.clone(), key: key.clone(), kind } }
+        })
+        .collect()
     }
 }
 
-fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Board> {
-    if let Some(v) = keys.required::<u32>("v", "1", faults)
-        && v != Board::VERSION
-    {
-        keys.fault("v", FaultKind::Wrong { got: v.to_string(), example: "1" }, faults);
-    }
-    let name = keys.required("name", "\"sim\"", faults);
-    let camera = read_camera(keys.section("camera", faults), faults);
-    let encoders = read_encoders(keys.section("encoder", faults), faults);
-    let panel = keys.optional_section("panel", faults).map_or(Some(Panel::Socket), |keys| read_panel(keys, faults));
-    let thermal = keys.optional_section("thermal", faults).and_then(|keys| read_thermal(keys, faults));
-    Some(Board { name: name?, camera: camera?, encoders: encoders?, panel: panel?, thermal })
-}
-
-fn read_camera(mut keys: Keys, faults: &mut Vec<Fault>) -> Option<Camera> {
-    const KIND: &str = "\"clip\"";
-    let kind: Option<String> = keys.required("kind", KIND, faults);
-    let camera = match kind.as_deref() {
-        Some("device") => {
-            let video: Option<String> = keys.required("video", "\"/dev/video0\"", faults);
-            let audio = keys.optional("audio", "\"default\"", faults);
-            if let Some(video) = &video {
-                must_exist(&keys, "video", Path::new(video), faults);
-            }
-            video.map(|video| Camera::Device { video, audio })
-        }
-        Some("clip") => Some(Camera::Clip),
-        Some(other) => {
-            keys.fault("kind", FaultKind::Wrong { got: format!("“{other}”"), example: KIND }, faults);
-            return None;
-        }
-        None => return None,
-    };
-    keys.finish(faults);
-    camera
-}
-
-fn read_encoders(mut keys: Keys, faults: &mut Vec<Fault>) -> Option<Vec<String>> {
-    const ORDER: &str = "[\"x264enc\", \"openh264enc\"]";
-    let order: Option<Vec<String>> = keys.required("order", ORDER, faults);
-    if order.as_ref().is_some_and(Vec::is_empty) {
-        keys.fault("order", FaultKind::Wrong { got: "[]".into(), example: ORDER }, faults);
-    }
-    keys.finish(faults);
-    order
-}
-
-fn read_panel(mut keys: Keys, faults: &mut Vec<Fault>) -> Option<Panel> {
-    const KIND: &str = "\"socket\"";
-    const BAUD: &str = "115200";
-    let kind: Option<String> = keys.required("kind", KIND, faults);
-    let panel = match kind.as_deref() {
-        Some("serial") => {
-            let device: Option<PathBuf> = keys.required("device", "\"/dev/ttyS1\"", faults);
-            let baud = keys.optional("baud", BAUD, faults).unwrap_or(115_200);
-            if ![9_600, 19_200, 38_400, 57_600, 115_200].contains(&baud) {
-                keys.fault("baud", FaultKind::Wrong { got: baud.to_string(), example: BAUD }, faults);
-            }
-            if let Some(device) = &device {
-                must_exist(&keys, "device", device, faults);
-            }
-            device.map(|device| Panel::Serial { device, baud })
-        }
-        Some("socket") => Some(Panel::Socket),
-        Some(other) => {
-            keys.fault("kind", FaultKind::Wrong { got: format!("“{other}”"), example: KIND }, faults);
-            return None;
-        }
-        None => return None,
-    };
-    keys.finish(faults);
-    panel
-}
-
-fn read_thermal(mut keys: Keys, faults: &mut Vec<Fault>) -> Option<PathBuf> {
-    let zone: Option<PathBuf> = keys.required("zone", "\"/sys/class/thermal/thermal_zone0/temp\"", faults);
-    if let Some(zone) = &zone {
-        must_exist(&keys, "zone", zone, faults);
-    }
-    keys.finish(faults);
-    zone
-}
-
-fn must_exist(keys: &Keys, key: &str, device: &Path, faults: &mut Vec<Fault>) {
-    if !device.exists() {
-        keys.fault(key, FaultKind::NoDevice { device: device.display().to_string() }, faults);
-    }
+fn read(keys: &mut Keys, reading: &mut Reading, name: String, inherited: Vec<Inherited>) -> Option<Board> {
+    let mut section = |key, reading: &mut Reading| keys.section(key, &mut reading.faults);
+    let serial = machine::read_serial(section("serial", reading), reading);
+    let camera = camera::read(section("camera", reading), &serial, reading);
+    let encoder = codec::read_encoder(section("encoder", reading), reading);
+    let decoder = codec::read_decoder(section("decoder", reading), reading);
+    let display = codec::read_display(section("display", reading), reading);
+    let audio = audio::read(section("audio", reading), reading);
+    let panel = panel::read(section("panel", reading), &serial, reading);
+    let watchdog = machine::read_watchdog(section("watchdog", reading), reading);
+    let leds = machine::read_leds(section("leds", reading), reading);
+    let storage = machine::read_storage(section("storage", reading), reading);
+    let thermal = machine::read_thermal(keys, reading);
+    Some(Board {
+        name,
+        inherited,
+        camera: camera?,
+        encoder: encoder?,
+        decoder: decoder?,
+        display: display?,
+        audio: audio?,
+        panel: panel?,
+        serial: serial.into(),
+        watchdog: watchdog?,
+        thermal,
+        leds,
+        storage: storage?,
+        devices: Vec::new(),
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bridgepoint_wire::text::Lang;
-
-    fn load(text: &str) -> Result<Board, Faults> {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("board.toml"), text).unwrap();
-        Board::load(folder.path())
-    }
-
-    fn keys_of(faults: &Faults) -> Vec<&str> {
-        faults.0.iter().map(|fault| fault.key.as_str()).collect()
-    }
-
-    #[test]
-    fn the_boards_of_this_repository_hold() {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        assert_eq!(Board::load(&here.join("sim")).unwrap().camera, Camera::Clip);
-        match Board::load(&here.join("pc")) {
-            Ok(board) => assert!(matches!(board.camera, Camera::Device { .. })),
-            // A machine without a camera says so, and nothing else is wrong with the file.
-            Err(faults) => assert_eq!(keys_of(&faults), ["camera.video"]),
-        }
-    }
-
-    #[test]
-    fn all_faults_come_at_once_each_with_its_key() {
-        let faults = load(
-            "v = \"one\"\nnmae = \"x\"\n[camera]\nkind = \"webcam\"\n[encoder]\norder = []\npreset = 1\n[panel]\nkind = \"serial\"\nbaud = 7",
-        )
-        .unwrap_err();
-        assert_eq!(
-            keys_of(&faults),
-            ["v", "name", "camera.kind", "encoder.order", "encoder.preset", "panel.device", "panel.baud", "nmae"]
-        );
-        let text = faults.to_string();
-        for said in ["board.toml", "khoá", "one of: v, name, camera", "name = \"sim\""] {
-            assert!(text.contains(said), "{said} in:\n{text}");
-        }
-    }
-
-    #[test]
-    fn a_device_that_does_not_exist_is_named() {
-        let faults = load(
-            "v = 1\nname = \"x\"\n[camera]\nkind = \"device\"\nvideo = \"/dev/none0\"\n[encoder]\norder = [\"x264enc\"]\n[thermal]\nzone = \"/sys/none\"",
-        )
-        .unwrap_err();
-        assert_eq!(keys_of(&faults), ["camera.video", "thermal.zone"]);
-        let text = faults.0[0].text(Lang::En);
-        assert!(text.contains("there is no device /dev/none0") && text.contains("camera.video"), "{text}");
-    }
-
-    #[test]
-    fn the_thermal_zone_is_read_where_a_board_has_one() {
-        let board = load(
-            "v = 1\nname = \"x\"\n[camera]\nkind = \"clip\"\n[encoder]\norder = [\"x264enc\"]\n[thermal]\nzone = \"/proc/uptime\"",
-        );
-        assert_eq!(board.unwrap().thermal, Some(PathBuf::from("/proc/uptime")));
-    }
-}
+#[path = "profile_tests.rs"]
+mod tests;

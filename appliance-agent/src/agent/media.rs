@@ -96,7 +96,7 @@ impl Agent {
         MediaConfig {
             site: self.site().clone(),
             camera: self.config.camera.clone(),
-            encoders: self.config.board.encoders.clone(),
+            encoders: self.config.board.encoder.order.clone(),
             preset: self.config.preset.clone(),
             records: self.config.records_dir.display().to_string(),
             returns: self.config.returns_dir.as_ref().map(|folder| folder.display().to_string()),
