@@ -111,4 +111,17 @@ mod tests {
         assert!(health.memory_mib > 0 && health.disk_free_mib > 0 && health.disk_used_percent <= 100.0);
         assert_eq!(health.temperature_c, None);
     }
+
+    #[test]
+    fn the_hottest_zone_is_told_and_one_that_is_not_there_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let zones = [("a", "41000\n"), ("b", "63500\n"), ("c", "57000\n")].map(|(name, text)| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            folder.path().join(name)
+        });
+        let mut health = Health::default();
+        let all = zones.into_iter().chain([folder.path().join("gone")]).collect();
+        Gauges::new(Path::new("/"), all).read(None, &mut health);
+        assert_eq!(health.temperature_c, Some(63.5));
+    }
 }

@@ -144,7 +144,7 @@ fn read_control(mut keys: Keys, serial: &Ports, reading: &mut Reading) -> Option
             let port = read_network_port(&mut keys, usual, reading);
             host.zip(transport).zip(port).map(|((host, transport), port)| Control::ViscaRaw { host, transport, port })
         }
-        Kind::Onvif => read_onvif(&mut keys, reading),
+        Kind::Onvif => Some(read_onvif(&mut keys, reading)),
     };
     keys.finish(&mut reading.faults);
     control
@@ -176,11 +176,11 @@ fn read_network_port(keys: &mut Keys, usual: u16, reading: &mut Reading) -> Opti
     (reading.faults.len() == before).then(|| port.unwrap_or(usual))
 }
 
-fn read_onvif(keys: &mut Keys, reading: &mut Reading) -> Option<Control> {
+fn read_onvif(keys: &mut Keys, reading: &mut Reading) -> Control {
     const EXAMPLE: &str = "\"http://192.168.10.20/onvif/device_service\"";
     let url: Option<String> = keys.optional("url", EXAMPLE, &mut reading.faults);
     if let Some(url) = url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
         keys.fault("url", FaultKind::Wrong { got: format!("“{url}”"), example: EXAMPLE }, &mut reading.faults);
     }
-    Some(Control::Onvif { url })
+    Control::Onvif { url }
 }

@@ -248,11 +248,9 @@ fn merged(mut under: Table, over: &Table) -> Table {
 
 fn equal_values(key: &str, mine: &Value, theirs: Option<&Value>, same: &mut Vec<String>) {
     match (mine, theirs) {
-        (Value::Table(mine), Some(Value::Table(theirs))) if !mine.is_empty() => {
-            if !replaces(mine, theirs) {
-                for (name, value) in mine {
-                    equal_values(&format!("{key}.{name}"), value, theirs.get(name), same);
-                }
+        (Value::Table(mine), Some(Value::Table(theirs))) if !mine.is_empty() && !replaces(mine, theirs) => {
+            for (name, value) in mine {
+                equal_values(&format!("{key}.{name}"), value, theirs.get(name), same);
             }
         }
         (mine, Some(theirs)) if mine == theirs => same.push(key.to_owned()),
