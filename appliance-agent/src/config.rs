@@ -180,9 +180,8 @@ fn panel_of(board: &Board, faults: &mut Vec<Fault>) -> PanelLine {
     faults.extend(lacking(board, Part::Panel));
     match &board.panel {
         BoardPanel::Serial(SerialPort { device, baud }) => PanelLine::Serial { device: device.clone(), baud: *baud },
-        BoardPanel::Socket => PanelLine::None,
-        // `run` says that they stay dark.
-        BoardPanel::Gpio { .. } | BoardPanel::Expander { .. } => PanelLine::None,
+        // A socket is for `agent.toml` to name. Lines and expanders stay dark; `preflight::tell_gaps` says so.
+        BoardPanel::Socket | BoardPanel::Gpio { .. } | BoardPanel::Expander { .. } => PanelLine::None,
     }
 }
 

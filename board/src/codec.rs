@@ -8,7 +8,7 @@ use crate::reading::{Part, Reading};
 /// Elements to try, and the hardware behind the V4L2 one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Codec {
-    /// `GStreamer` elements, best first. The last resort in software is always among them.
+    /// GStreamer elements, best first. The last resort in software is always among them.
     pub order: Vec<String>,
     /// V4L2 M2M node of the element that needs one.
     pub node: Option<PathBuf>,

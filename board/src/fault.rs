@@ -112,7 +112,7 @@ pub enum Resource {
         /// Which of its channels.
         channel: u8,
     },
-    /// A `GStreamer` element.
+    /// A GStreamer element.
     Element(String),
     /// An LED of the kernel.
     Led(String),

@@ -1,4 +1,5 @@
 //! `docs/ref/board.md` has every key that the parser knows, and no other.
+#![allow(clippy::unwrap_used, reason = "a test and its helpers may panic")]
 
 use std::collections::BTreeSet;
 use std::fs;
