@@ -411,9 +411,9 @@ fn an_unknown_parent_is_told_who_is_there() {
 #[test]
 fn boards_that_inherit_in_a_circle_are_refused_with_the_circle() {
     let back = with("name = \"whole\"\n", "name = \"whole\"\ninherit = \"child\"\ninherit_reason = \"r\"\n");
-    one_fault(parse_family(&[("whole", &back), ("child", CHILD)]), "inherit", &["child → whole → child"]);
+    one_fault(parse_family(&[("whole", &back), ("child", CHILD)]), "inherit", &["circle: child → whole → child."]);
     let itself = CHILD.replace("inherit = \"whole\"", "inherit = \"child\"");
-    one_fault(parse_family(&[("child", &itself)]), "inherit", &["child → child", "Remove one"]);
+    one_fault(parse_family(&[("child", &itself)]), "inherit", &["circle: child → child.", "Remove one"]);
 }
 
 #[test]
