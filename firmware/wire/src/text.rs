@@ -246,6 +246,31 @@ texts! {
         vi: ["Bộ mã hoá {0} hỏng hai lần liền; {1} đã thay thế.", "Hình vẫn được gửi; thiết bị nóng hơn và tốn điện hơn.", "Khởi động lại thiết bị sau phiên; nếu lặp lại, gọi bộ phận vận hành để đổi thiết bị."],
         en: ["The encoder {0} failed twice; {1} has taken its place.", "The picture is still sent; the box runs hotter and uses more power.", "Restart the box after the session; if it happens again, ask the operators to exchange it."]
     }
+    /// {0} camera.
+    PtzLogin {
+        vi: ["Camera {0} không nhận tên đăng nhập hoặc mật khẩu.", "Camera vẫn có thể có hình, nhưng không điều khiển được.", "Sửa mục camera trong agent.toml theo tài khoản ONVIF của camera. Chờ vài phút trước khi thử lại: nhiều camera khóa tài khoản sau vài lần sai."],
+        en: ["The camera {0} refuses the user name or the password.", "It may still have a picture, but it cannot be moved.", "Correct the camera's section of agent.toml: the account must be one for ONVIF. Wait some minutes before the next try: many cameras lock an account after a few."]
+    }
+    /// {0} camera, {1} what was seen.
+    PtzSilent {
+        vi: ["Camera {0} không trả lời lệnh điều khiển ({1}).", "Không xoay được camera; hình vẫn có thể đến.", "Kiểm tra nguồn, cáp và địa chỉ của camera."],
+        en: ["The camera {0} does not answer ({1}).", "It cannot be moved; its picture may still come.", "Check the camera's power, cable and address."]
+    }
+    /// {0} camera.
+    PtzMayMove {
+        vi: ["Camera {0} không trả lời lệnh dừng.", "Camera có thể vẫn đang xoay.", "Nhìn hình của camera; nếu còn xoay, tắt nguồn camera rồi bật lại."],
+        en: ["The camera {0} does not answer to *stop*.", "It may still be moving.", "Look at its picture; if it still moves, switch the camera off and on again."]
+    }
+    /// {0} address as configured, {1} what is wrong.
+    PtzAddress {
+        vi: ["Địa chỉ camera {0} không dùng được ({1}).", "Không điều khiển được camera.", "Sửa địa chỉ trong agent.toml, ví dụ http://192.168.1.64/onvif/device_service."],
+        en: ["The camera's address {0} cannot be used ({1}).", "The camera cannot be moved.", "Correct it in agent.toml, for example http://192.168.1.64/onvif/device_service."]
+    }
+    /// {0} camera, {1} what was seen.
+    PtzRefused {
+        vi: ["Camera {0} không thực hiện được lệnh ({1}).", "Camera ở nguyên vị trí hoặc dừng giữa chừng.", "Thử lại; nếu vẫn lỗi, cập nhật phần mềm của camera hoặc báo bộ phận vận hành."],
+        en: ["The camera {0} did not carry out a request ({1}).", "It stays where it was, or stopped on the way.", "Try again; if it stays so, update the camera's software or tell the operators."]
+    }
 }
 
 impl Text {
