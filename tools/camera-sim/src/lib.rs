@@ -4,3 +4,4 @@
 //! also the other's.
 
 pub mod onvif;
+pub mod visca;

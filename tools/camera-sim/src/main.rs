@@ -1,10 +1,11 @@
 //! Runs one simulated camera until SIGTERM or SIGINT.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use camera_sim::onvif::{Account, Config, Device, Hitch};
+use camera_sim::{onvif, visca};
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Parser)]
@@ -16,8 +17,60 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// An ONVIF camera with PTZ.
+    /// A VISCA camera on a pseudo-terminal, whose path is printed.
+    ViscaSerial(Visca),
+    /// A VISCA camera on UDP, with Sony's eight-byte header. Prints its address.
+    ViscaIp {
+        /// 0 takes any free port.
+        #[arg(long, default_value_t = 52_381)]
+        port: u16,
+        #[command(flatten)]
+        common: Visca,
+    },
+    /// A VISCA camera with bare packets on TCP (port 5678) or UDP (port 1259). Prints its address.
+    ViscaRaw {
+        /// On TCP, which is the default.
+        #[arg(long)]
+        tcp: bool,
+        /// On UDP.
+        #[arg(long, conflicts_with = "tcp")]
+        udp: bool,
+        /// 0 takes any free port; without it the usual one.
+        #[arg(long)]
+        port: Option<u16>,
+        #[command(flatten)]
+        common: Visca,
+    },
+    /// An ONVIF camera with PTZ. Prints the address of its device service.
     Onvif(Onvif),
+}
+
+#[derive(Args)]
+struct Visca {
+    /// What it does wrong: late, twice, reorder, cut, garbage, full, silent, deaf, reboot; each with its probability,
+    /// as in late=0.5 (0.25 without).
+    #[arg(long, value_delimiter = ',')]
+    faults: Vec<visca::Fault>,
+    /// The same seed and the same packets give the same faults.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How late a late reply is, milliseconds.
+    #[arg(long, default_value_t = 300)]
+    late_ms: u64,
+    /// Where to keep the camera's state, as JSON that is replaced as a whole.
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// Where to listen.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+}
+
+impl Visca {
+    async fn run(self, link: impl FnOnce(IpAddr) -> visca::Link) -> anyhow::Result<()> {
+        let faults = visca::Faults::new(&self.faults, self.seed, self.late_ms);
+        let link = link(self.bind);
+        visca::serve(visca::Device::new(faults, link.dialect()), visca::Options { link, state: self.state }).await
+    }
 }
 
 #[derive(Args)]
@@ -42,7 +95,7 @@ struct Onvif {
     skew_s: i64,
     /// What it does wrong: NAME, or NAME@REQUEST for one request only. May be given several times.
     #[arg(long)]
-    fault: Vec<Hitch>,
+    fault: Vec<onvif::Hitch>,
     /// How late an answer of *answers-late* is, milliseconds.
     #[arg(long, default_value_t = 1_500)]
     late_ms: u64,
@@ -54,8 +107,18 @@ async fn main() -> ExitCode {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let Command::Onvif(options) = Cli::parse().command;
-    match onvif(options).await {
+    let done = match Cli::parse().command {
+        Command::ViscaSerial(common) => common.run(|_| visca::Link::Serial).await,
+        Command::ViscaIp { port, common } => common.run(|ip| visca::Link::Ip(SocketAddr::new(ip, port))).await,
+        Command::ViscaRaw { udp: true, port, common, .. } => {
+            common.run(|ip| visca::Link::RawUdp(SocketAddr::new(ip, port.unwrap_or(1259)))).await
+        }
+        Command::ViscaRaw { port, common, .. } => {
+            common.run(|ip| visca::Link::RawTcp(SocketAddr::new(ip, port.unwrap_or(5678)))).await
+        }
+        Command::Onvif(options) => serve_onvif(options).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("camera-sim: {error:#}");
@@ -64,18 +127,18 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn onvif(options: Onvif) -> anyhow::Result<()> {
-    let account = options.user.zip(options.password).map(|(user, password)| Account { user, password });
-    let config = Config {
+async fn serve_onvif(options: Onvif) -> anyhow::Result<()> {
+    let account = options.user.zip(options.password).map(|(user, password)| onvif::Account { user, password });
+    let config = onvif::Config {
         listen: options.http,
         discovery: options.discovery.map(|interface| (interface, options.discovery_port)),
         account,
         skew_ms: options.skew_s * 1_000,
         hitches: options.fault,
         late: Duration::from_millis(options.late_ms),
-        ..Config::default()
+        ..onvif::Config::default()
     };
-    let device = Device::start(config).await?;
+    let device = onvif::Device::start(config).await?;
     println!("{}", device.address());
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {

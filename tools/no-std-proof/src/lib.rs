@@ -6,6 +6,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::panic::PanicInfo;
 use core::ptr::null_mut;
 
+use bridgepoint_drivers as _;
 use bridgepoint_panel as _;
 use bridgepoint_wire as _;
 

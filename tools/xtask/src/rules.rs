@@ -22,7 +22,7 @@ const DOORS: [(&str, &[&str]); 9] = [
 ];
 
 /// Decisions: no clock of a runtime, no pipeline, no network. Checked over everything that they pull in.
-const CORES: [&str; 4] = ["bridgepoint-wire", "bridgepoint-panel", "agent-core", "server-core"];
+const CORES: [&str; 5] = ["bridgepoint-wire", "bridgepoint-panel", "bridgepoint-drivers", "agent-core", "server-core"];
 const NOT_IN_CORES: [&str; 5] = ["tokio", "gstreamer", "str0m", "rumqttc", "axum"];
 
 /// Inside a crate one file is the door: (crate's folder, name in paths, file).
