@@ -7,6 +7,7 @@ use agent_core::clock::ServerClock;
 use agent_core::gate::{CommandGate, ReportLimit};
 use agent_core::health::HealthSchedule;
 use agent_core::outbox::Outbox;
+use agent_core::progress::{Feed, Hang, Progress};
 use agent_core::session::{Action, Running, Session};
 use agent_core::supervise::Supervisor;
 use agent_core::twin::TwinGate;
@@ -34,10 +35,13 @@ use crate::mqtt::{self, Centre, Connection, FromCentre};
 use crate::status::{Status, StatusFile};
 use crate::store::{Left, Store};
 use crate::uplink::Uplink;
-use crate::{panel, random, wall_ms};
+use crate::{factory_reset, panel, random, systemd, wall_ms};
 
 mod downlink;
 mod media;
+mod update;
+
+use update::{Updating, Worked};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How often the mark of a running session is renewed.
@@ -64,6 +68,11 @@ struct Agent {
     server_clock: ServerClock,
     health: HealthSchedule,
     supervisor: Supervisor,
+    progress: Progress,
+    /// Why the watchdog was not fed last.
+    hangs: Option<Hang>,
+    /// None on a system without slots.
+    updating: Option<Updating>,
 
     uplink: Uplink,
     nursery: Nursery,
@@ -98,6 +107,7 @@ struct Inputs {
     centre: mpsc::Receiver<FromCentre>,
     media: mpsc::Receiver<MediaEvent>,
     presses: mpsc::Receiver<Press>,
+    updates: mpsc::Receiver<Worked>,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -121,8 +131,8 @@ pub async fn run(config: Config, identity: Identity) -> Result<(), Ending> {
     let (pressed, presses) = mpsc::channel(8);
     tokio::spawn(panel::serve(config.panel.clone(), shown, pressed));
 
-    let mut agent = Agent::new(config, identity, store, left, nursery, lamps)?;
-    let inputs = Inputs { centre, media, presses, terminate, interrupt };
+    let (mut agent, updates) = Agent::new(config, identity, store, left, nursery, lamps)?;
+    let inputs = Inputs { centre, media, presses, updates, terminate, interrupt };
     let ended = agent.live(inputs).await;
     agent.uplink.say_lost();
     connection.end().await;
@@ -152,7 +162,7 @@ impl Agent {
         left: Left,
         nursery: Nursery,
         lamps: watch::Sender<Lamps>,
-    ) -> Result<Self, Ending> {
+    ) -> Result<(Self, mpsc::Receiver<Worked>), Ending> {
         let before = left.running.as_ref().map(|running| running.join.session.clone());
         let keys = MediaKeys::open(&config.data_dir, before.as_ref())
             .map_err(|e| Ending::world(Text::DiskNotWritable, [&config.data_dir.display(), &e]))?;
@@ -177,6 +187,15 @@ impl Agent {
         };
         let (first, next) = left.events;
         let now = Millis(0);
+        let (updating, updates) = match &config.update {
+            Some(update) => {
+                let (updating, updates) = Updating::start(update, &config.data_dir, &config.runtime_dir, now);
+                (Some(updating), updates)
+            }
+            None => (None, mpsc::channel(1).1),
+        };
+        let watchdog_ms = systemd::watchdog().map(|within| within.as_millis() as u64);
+        let stuck = factory_reset::take_stuck(&config.runtime_dir);
         let mut agent = Self {
             boot: format!("{}-{}", left.boot, hex(&random::<4>())),
             started: Instant::now(),
@@ -189,6 +208,9 @@ impl Agent {
             server_clock: ServerClock::default(),
             health: HealthSchedule::new(now),
             supervisor: Supervisor::new(now),
+            progress: Progress::new(now, watchdog_ms),
+            hangs: None,
+            updating,
             uplink: Uplink::new(identity.appliance.clone(), left.boot),
             nursery,
             life: None,
@@ -216,7 +238,10 @@ impl Agent {
             (Some(session), Some(_)) => tracing::info!(%session, "back in the session"),
             (None, _) => {}
         }
-        Ok(agent)
+        if stuck {
+            agent.say(Event::Fault { text: Text::ButtonStuck.name().into(), details: Vec::new() });
+        }
+        Ok((agent, updates))
     }
 
     fn now(&self) -> Millis {
@@ -226,6 +251,7 @@ impl Agent {
     /// The one loop: waits for the next input or the next wish of a core, hands it over, carries out what follows.
     async fn live(&mut self, mut inputs: Inputs) -> Result<(), Ending> {
         let mut connection = 0;
+        systemd::ready();
         loop {
             self.settle();
             let wake = self.started + Duration::from_millis(self.poll_timeout().0);
@@ -236,6 +262,7 @@ impl Agent {
                     self.handle_centre(event, &mut connection);
                 }
                 Some(event) = inputs.media.recv() => self.handle_media(event)?,
+                Some(worked) = inputs.updates.recv() => self.handle_worked(worked),
                 Some(press) = inputs.presses.recv() => {
                     tracing::info!(?press, "button");
                     let now = self.now();
@@ -246,6 +273,7 @@ impl Agent {
                 _ = inputs.interrupt.recv() => break,
             }
         }
+        systemd::stopping();
         self.close_media(&mut inputs.media).await;
         Ok(())
     }
@@ -256,6 +284,8 @@ impl Agent {
             self.outbox.poll_timeout(),
             self.supervisor.poll_timeout(),
             self.kept.is_some().then_some(self.touch_at),
+            self.updating.as_ref().and_then(|updating| updating.core.poll_timeout()),
+            Some(self.progress.poll_timeout()),
         ];
         let health = Some(self.health.poll_timeout());
         wishes.into_iter().fold(health, earlier).unwrap_or_default()
@@ -271,9 +301,36 @@ impl Agent {
         if self.health.handle_timeout(now) {
             self.report_health();
         }
+        if let Some(updating) = &mut self.updating {
+            updating.core.handle_timeout(now);
+        }
+        if let Some(feed) = self.progress.handle_timeout(now) {
+            self.feed(feed);
+        }
         if self.kept.is_some() && now >= self.touch_at {
             self.keys.touch();
             self.touch_at = now.after(TOUCH_MS);
+        }
+    }
+
+    /// Only here, in the one loop, is the watchdog fed: a loop that hangs feeds nothing.
+    fn feed(&mut self, feed: Feed) {
+        let hangs = match feed {
+            Feed::Feed => {
+                systemd::feed();
+                None
+            }
+            Feed::Withhold(hang) => Some(hang),
+        };
+        if std::mem::replace(&mut self.hangs, hangs) == hangs {
+            return;
+        }
+        match hangs {
+            Some(hang) => {
+                tracing::error!(%hang, "the watchdog is not fed");
+                systemd::status(&hang.to_string());
+            }
+            None => systemd::status("works"),
         }
     }
 
@@ -289,6 +346,9 @@ impl Agent {
                 Action::Tally(on) => self.tell(bridgepoint_wire::local::ToMedia::Tally(on)),
             }
         }
+        let (now, runs) = (self.now(), self.session.running().is_some());
+        self.progress.handle_session(now, runs);
+        self.settle_update();
         self.keep_running();
         self.send_events();
         let (showing, refused) = self.session.showing();

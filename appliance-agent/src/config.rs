@@ -38,6 +38,21 @@ pub struct Config {
     pub bootstrap: Option<Bootstrap>,
     /// Camera and microphone.
     pub camera: Camera,
+    /// Updates; none on a system without slots.
+    pub update: Option<UpdateConfig>,
+}
+
+/// Updates with RAUC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateConfig {
+    /// What a bundle must say that it is for.
+    pub compatible: String,
+    /// Where a bundle is fetched to.
+    pub dir: PathBuf,
+    /// RAUC's configuration, where it is not the system's own.
+    pub rauc_conf: Option<PathBuf>,
+    /// A file whose content changes with every start of the kernel.
+    pub boot_id: PathBuf,
 }
 
 /// The credential with which a new box reaches the enrolment listener, and nothing else.
@@ -148,6 +163,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
     let decode_return = keys.optional("decode_return", "true", faults).unwrap_or(true);
     let preset = read_preset(keys, faults);
     let bootstrap = keys.optional_section("bootstrap", faults).and_then(|keys| read_bootstrap(keys, &at, faults));
+    let update = keys.optional_section("update", faults).and_then(|keys| read_update(keys, &at, faults));
     let board = board_dir.and_then(|folder| match Board::parse(&at(folder)) {
         Ok(board) => Some(board),
         Err(Faults(mut more)) => {
@@ -170,6 +186,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
         preset,
         bootstrap,
         camera: camera?,
+        update,
         board,
         file,
     })
@@ -188,6 +205,21 @@ fn panel_of(board: &Board, faults: &mut Vec<Fault>) -> PanelLine {
 /// Devices of one part of the board that this machine has not.
 fn lacking(board: &Board, part: Part) -> impl Iterator<Item = Fault> {
     board.missing().into_iter().filter(move |missing| missing.part == part).map(|missing| missing.fault)
+}
+
+fn read_update(mut keys: Keys, at: &dyn Fn(PathBuf) -> PathBuf, faults: &mut Vec<Fault>) -> Option<UpdateConfig> {
+    const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+    let compatible = keys.required("compatible", "\"bridgepoint-pc\"", faults);
+    let dir: Option<PathBuf> = keys.required("dir", "\"/var/lib/bridgepoint/update\"", faults);
+    let rauc_conf: Option<PathBuf> = keys.optional("rauc_conf", "\"/etc/rauc/system.conf\"", faults);
+    let boot_id: Option<PathBuf> = keys.optional("boot_id", "\"/proc/sys/kernel/random/boot_id\"", faults);
+    keys.finish(faults);
+    Some(UpdateConfig {
+        compatible: compatible?,
+        dir: at(dir?),
+        rauc_conf: rauc_conf.map(at),
+        boot_id: boot_id.map_or_else(|| PathBuf::from(BOOT_ID), at),
+    })
 }
 
 fn read_preset(keys: &mut Keys, faults: &mut Vec<Fault>) -> String {

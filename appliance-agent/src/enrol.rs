@@ -134,7 +134,7 @@ async fn converse(
                     Err(e) => Err(Ending::world(Text::EnrolBadRequest, [&e])),
                 };
             }
-            Some(FromCentre::Message(_)) => {}
+            Some(FromCentre::Message(_) | FromCentre::Alive) => {}
         }
     }
 }

@@ -2,9 +2,12 @@
 
 mod agent;
 mod config;
+mod download;
 mod durable;
 mod ending;
 mod enrol;
+mod erase;
+mod factory_reset;
 mod health;
 mod identity;
 mod media;
@@ -13,8 +16,10 @@ mod media_keys;
 mod mqtt;
 mod panel;
 mod preflight;
+mod rauc;
 mod status;
 mod store;
+mod systemd;
 mod uplink;
 mod world;
 
@@ -56,6 +61,12 @@ enum Command {
         #[arg(long)]
         code: Option<String>,
     },
+    /// Watch the button of a box that has just started: held for 15 s and let go of, it resets to as delivered.
+    FactoryReset {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// Internal: the media child.
     #[command(hide = true)]
     Media {
@@ -76,6 +87,7 @@ fn main() -> ExitCode {
         }
         Command::Enrol { config, code } => in_runtime(enrol_only(config, code)),
         Command::Run { config, code } => in_runtime(run(config, code)),
+        Command::FactoryReset { config } => in_runtime(reset(config)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -112,6 +124,11 @@ async fn enrol_only(config: PathBuf, code: String) -> Result<(), Ending> {
     let identity = enrol::enrol(&config, &code).await?;
     println!("{} {}", identity.appliance, identity.site);
     Ok(())
+}
+
+async fn reset(config: PathBuf) -> Result<(), Ending> {
+    let config = Config::load(&config).map_err(Ending::Config)?;
+    factory_reset::run(&config).await
 }
 
 async fn run(config: PathBuf, code: Option<String>) -> Result<(), Ending> {

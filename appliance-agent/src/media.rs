@@ -89,6 +89,9 @@ impl Nursery {
             .arg("media")
             .arg("--socket")
             .arg(&self.socket)
+            // Whether the program makes progress is the control process's to say.
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_USEC")
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;

@@ -62,6 +62,8 @@ pub enum FromCentre {
     Down(Fault),
     /// A message.
     Message(Message),
+    /// The broker has answered a keep-alive: the connection's task lives, and the line does.
+    Alive,
 }
 
 /// A message that came.
@@ -245,6 +247,7 @@ async fn serve(
                     FromCentre::Up(Line(client.clone()))
                 }
                 Packet::Publish(publish) => FromCentre::Message(message(publish)),
+                Packet::PingResp(_) => FromCentre::Alive,
                 Packet::SubAck(ack)
                     if ack.return_codes.iter().any(|code| !matches!(code, SubscribeReasonCode::Success(_))) =>
                 {

@@ -23,19 +23,10 @@ const LONGEST_RETRY: Duration = Duration::from_secs(1);
 pub async fn serve(line: PanelLine, mut lamps: watch::Receiver<Lamps>, presses: mpsc::Sender<Press>) {
     let mut quiet = false;
     while !presses.is_closed() {
-        let ended = match &line {
-            PanelLine::None => return,
-            PanelLine::Socket(path) => match UnixStream::connect(path).await {
-                Ok(stream) => {
-                    let (reader, writer) = stream.into_split();
-                    carry(reader, writer, &mut lamps, &presses).await
-                }
-                Err(error) => Err(error),
-            },
-            PanelLine::Serial { device, baud } => match open_serial(device, *baud) {
-                Ok((reader, writer)) => carry(reader, writer, &mut lamps, &presses).await,
-                Err(error) => Err(error),
-            },
+        let ended = match open(&line).await {
+            Ok(None) => return,
+            Ok(Some((reader, writer))) => carry(reader, writer, &mut lamps, &presses).await,
+            Err(error) => Err(error),
         };
         match ended {
             Ok(()) => return,
@@ -47,6 +38,27 @@ pub async fn serve(line: PanelLine, mut lamps: watch::Receiver<Lamps>, presses: 
             Err(_) => {}
         }
         tokio::time::sleep(LONGEST_RETRY / 4 + LONGEST_RETRY * 3 / 4 * u32::from(dice()) / 255).await;
+    }
+}
+
+/// The two directions of an open line.
+pub type Ends = (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>);
+
+/// Opens the line; `None`: this box has no panel.
+///
+/// # Errors
+/// The system's reason.
+pub async fn open(line: &PanelLine) -> io::Result<Option<Ends>> {
+    match line {
+        PanelLine::None => Ok(None),
+        PanelLine::Socket(path) => {
+            let (reader, writer) = UnixStream::connect(path).await?.into_split();
+            Ok(Some((Box::new(reader), Box::new(writer))))
+        }
+        PanelLine::Serial { device, baud } => {
+            let (reader, writer) = open_serial(device, *baud)?;
+            Ok(Some((Box::new(reader), Box::new(writer))))
+        }
     }
 }
 
@@ -80,7 +92,8 @@ async fn carry(
                                 greet(protocol, firmware);
                                 continue;
                             }
-                            None => continue,
+                            // Asked for at boot only, by another program.
+                            Some(FromPanel::Button { .. }) | None => continue,
                         };
                         if presses.send(press).await.is_err() {
                             return Ok(());

@@ -25,7 +25,8 @@ pub fn check_data(config: &Config) -> Result<(), Ending> {
 /// An [`Ending`].
 pub fn check(config: &Config) -> Result<(), Ending> {
     let folders = [&config.data_dir, &config.runtime_dir, &config.records_dir];
-    for folder in folders.into_iter().chain(&config.returns_dir) {
+    let update_dir = config.update.as_ref().map(|update| &update.dir);
+    for folder in folders.into_iter().chain(&config.returns_dir).chain(update_dir) {
         writable(folder, config.min_free_mib)?;
     }
     if let Some(disk) = Disk::read(&config.records_dir)

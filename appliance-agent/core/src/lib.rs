@@ -4,12 +4,15 @@
 //! shell has to carry out. `now` is monotonic; wall clock times are named `*_ms`.
 
 pub mod clock;
+pub mod factory_reset;
 pub mod gate;
 pub mod health;
 pub mod outbox;
+pub mod progress;
 pub mod session;
 pub mod supervise;
 pub mod twin;
+pub mod update;
 
 pub use bridgepoint_panel::Millis;
 

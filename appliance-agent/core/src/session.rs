@@ -217,6 +217,8 @@ impl Session {
                 self.actions.push_back(Action::ReportHealth);
                 Ok(())
             }
+            // Not a session's: the shell gives it to [`crate::update`].
+            Order::Update(_) => Err(CommandRefusal::NotNow),
         }
     }
 

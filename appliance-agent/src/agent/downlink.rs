@@ -4,7 +4,7 @@ use agent_core::gate::{Delivery, Verdict};
 use agent_core::outbox::{AckEffect, Outbox};
 use agent_core::session::Centre;
 use agent_core::twin::TwinVerdict;
-use bridgepoint_wire::command::Outcome;
+use bridgepoint_wire::command::{Order, Outcome};
 use bridgepoint_wire::event::{Ack, CommandRefusal, Event};
 use bridgepoint_wire::{Envelope, Topic};
 use serde::Deserialize;
@@ -23,7 +23,9 @@ impl Agent {
     /// `connection` counts the connections that came about: the last will of each has its own number.
     pub(super) fn handle_centre(&mut self, event: FromCentre, connection: &mut u32) {
         let now = self.now();
+        self.progress.handle_line(now);
         match event {
+            FromCentre::Alive => {}
             FromCentre::Up(line) => {
                 tracing::info!(broker = %self.identity.broker, "connected");
                 self.uplink.handle_up(line, *connection);
@@ -96,7 +98,11 @@ impl Agent {
         match verdict {
             Verdict::Do { seq, order } => {
                 tracing::info!(seq, ?order, "command");
-                let outcome = match self.session.handle_order(now, order) {
+                let taken = match order {
+                    Order::Update(update) => self.handle_update_order(*update),
+                    order => self.session.handle_order(now, order),
+                };
+                let outcome = match taken {
                     Ok(()) => Outcome::Accepted,
                     Err(reason) => {
                         self.report_refusal(Some(seq), reason);
@@ -154,6 +160,10 @@ impl Agent {
             return;
         }
         self.learn_time(genuine, message);
+        let now = self.now();
+        if let Some(updating) = &mut self.updating {
+            updating.core.handle_centre(now);
+        }
         let through = match Envelope::<Ack>::from_bytes(&message.payload) {
             Ok(envelope) => envelope.body.through,
             Err(error) => {
@@ -161,7 +171,6 @@ impl Agent {
                 return;
             }
         };
-        let now = self.now();
         match self.outbox.handle_ack(now, through) {
             AckEffect::Nothing => {}
             AckEffect::Forget { through } => {

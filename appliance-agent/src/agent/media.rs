@@ -135,6 +135,9 @@ impl Agent {
 
     fn handle_said(&mut self, message: FromMedia) -> Result<(), Ending> {
         let now = self.now();
+        if shows_progress(&message) {
+            self.progress.handle_media(now);
+        }
         match message {
             FromMedia::Ready => {
                 self.supervisor.handle_ready(now);
@@ -213,5 +216,18 @@ impl Agent {
         if closed.await.is_err() {
             tracing::warn!("the media child did not end by itself");
         }
+    }
+}
+
+/// Picture flows, or the child says in words why not.
+fn shows_progress(message: &FromMedia) -> bool {
+    match message {
+        FromMedia::Fragment { .. } | FromMedia::Fault { .. } | FromMedia::Fatal { .. } => true,
+        FromMedia::Meters { encoder_fps, .. } => *encoder_fps > 0.0,
+        FromMedia::Ready
+        | FromMedia::Capturing { .. }
+        | FromMedia::Link { .. }
+        | FromMedia::ProgramShown { .. }
+        | FromMedia::Left { .. } => false,
     }
 }

@@ -52,6 +52,7 @@ impl Panel {
                 self.show(now, lamps);
                 None
             }
+            ToPanel::AskButton => Some(FromPanel::Button { down: self.button.level() == Level::Down }),
         }
     }
 
@@ -120,6 +121,14 @@ mod tests {
         say(&mut panel, 0, ToPanel::Lamps(Lamps { record: Lamp::On, ..Lamps::default() }));
         panel.handle_line_down(Millis(5));
         assert_eq!(panel.levels(Millis(6)), [false; 3]);
+    }
+
+    #[test]
+    fn asked_where_the_button_is_it_tells_even_what_means_no_press() {
+        let mut panel = Panel::new(Level::Down);
+        assert_eq!(say(&mut panel, 0, ToPanel::AskButton), [FromPanel::Button { down: true }]);
+        panel.handle_edge(Millis(5), Level::Up);
+        assert_eq!(say(&mut panel, 6, ToPanel::AskButton), [FromPanel::Button { down: false }]);
     }
 
     #[test]

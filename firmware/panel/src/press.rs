@@ -72,6 +72,11 @@ impl PressReader {
         }
     }
 
+    /// Where the contact is now, settled or not.
+    pub const fn level(&self) -> Level {
+        self.raw
+    }
+
     /// When [`PressReader::handle_timeout`] has something to do.
     pub const fn poll_timeout(&self) -> Option<Millis> {
         match (self.settle_at, self.contact) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{CommandRefusal, PressRefusal};
 use crate::id::{SessionId, SiteCode};
+use crate::update::Update;
 
 /// A command. Its envelope's `seq` counts up per box over all commands ever sent to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,8 @@ pub enum Order {
     },
     /// Report health now.
     ReportHealth,
+    /// Install a system update, start it on trial, keep it or go back; [`crate::event::Event::Updated`] tells which.
+    Update(Box<Update>),
 }
 
 /// All that a box needs to take part in a session: no SDP, no discovery.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{SessionId, SiteCode};
+use crate::update::UpdateEnd;
 
 /// Something that happened at a box.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,15 @@ pub enum Event {
         text: String,
         /// What fills the text's places.
         details: Vec<String>,
+    },
+    /// A system update has ended. May be said twice for one update (after a power cut).
+    Updated {
+        /// Version in the update's order.
+        version: String,
+        /// Which system runs now, and why.
+        end: UpdateEnd,
+        /// What was seen, for engineers; may be empty.
+        seen: String,
     },
 }
 

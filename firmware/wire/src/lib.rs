@@ -21,6 +21,7 @@ pub mod presence;
 pub mod text;
 pub mod topic;
 pub mod twin;
+pub mod update;
 
 pub use envelope::{Envelope, VERSION, WireError};
 pub use id::{ApplianceId, ClientId, SessionId, SiteCode};

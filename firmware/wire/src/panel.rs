@@ -27,6 +27,11 @@ pub enum FromPanel {
     ShortPress,
     /// The button was held for the hold time (1.5 s); said while it is still down.
     LongPress,
+    /// Answer to [`ToPanel::AskButton`]: where the button is now, bouncing and all.
+    Button {
+        /// Pressed.
+        down: bool,
+    },
 }
 
 /// What the agent says.
@@ -36,6 +41,8 @@ pub enum ToPanel {
     Hello,
     /// How the lamps shall be from now on.
     Lamps(Lamps),
+    /// Where is the button now? Asked at boot only; a panel that does not know the question says nothing.
+    AskButton,
 }
 
 /// What drives the panel's contact in the simulator (`panel-sim press`).
@@ -90,6 +97,7 @@ impl Message for FromPanel {
             Self::Hello { protocol, firmware } => (0x01, payload(&[protocol, firmware])),
             Self::ShortPress => (0x02, payload(&[])),
             Self::LongPress => (0x03, payload(&[])),
+            Self::Button { down } => (0x04, payload(&[u8::from(down)])),
         }
     }
     fn from_parts(kind: u8, payload: &[u8]) -> Option<Self> {
@@ -97,6 +105,7 @@ impl Message for FromPanel {
             (0x01, &[protocol, firmware]) => Some(Self::Hello { protocol, firmware }),
             (0x02, []) => Some(Self::ShortPress),
             (0x03, []) => Some(Self::LongPress),
+            (0x04, &[down @ (0 | 1)]) => Some(Self::Button { down: down == 1 }),
             _ => None,
         }
     }
@@ -107,6 +116,7 @@ impl Message for ToPanel {
         match *self {
             Self::Hello => (0x81, payload(&[])),
             Self::Lamps(Lamps { record, mute, ready }) => (0x82, payload(&[record as u8, mute as u8, ready as u8])),
+            Self::AskButton => (0x83, payload(&[])),
         }
     }
     fn from_parts(kind: u8, payload: &[u8]) -> Option<Self> {
@@ -115,6 +125,7 @@ impl Message for ToPanel {
             (0x82, &[record, mute, ready]) => {
                 Some(Self::Lamps(Lamps { record: lamp(record)?, mute: lamp(mute)?, ready: lamp(ready)? }))
             }
+            (0x83, []) => Some(Self::AskButton),
             _ => None,
         }
     }

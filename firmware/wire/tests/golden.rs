@@ -12,6 +12,7 @@ use bridgepoint_wire::event::{Ack, CommandRefusal, Event, MutedBy, PressRefusal}
 use bridgepoint_wire::health::{Health, LinkHealth};
 use bridgepoint_wire::presence::{Online, Presence};
 use bridgepoint_wire::twin::Desired;
+use bridgepoint_wire::update::{Update, UpdateEnd, UpdateFault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -144,4 +145,31 @@ fn v1_enrolment() {
     };
     let answers = vec![Answer::Enrolled(Box::new(enrolled)), Answer::Refused(Refusal::UsedCode)];
     holds("v1-enrol-answer.json", answers);
+}
+
+#[test]
+fn v1_update() {
+    let update = Update {
+        version: "0.2.0".into(),
+        url: "https://centre.example.vn/bundles/0.2.0.raucb".into(),
+        bytes: 104_857_600,
+        sha256: "ab".repeat(32),
+    };
+    let order = Order::Update(Box::new(update));
+    holds("v1-command-update.json", vec![Command { expires_at_ms: AT + 10_000, order }]);
+    let updated = |end, seen: &str| Event::Updated { version: "0.2.0".into(), end, seen: seen.into() };
+    let old = |fault| updated(UpdateEnd::Old(fault), "");
+    let events = vec![
+        updated(UpdateEnd::New, ""),
+        updated(UpdateEnd::NoWayBack, ""),
+        updated(UpdateEnd::Old(UpdateFault::Download), "HTTP 404"),
+        old(UpdateFault::Altered),
+        old(UpdateFault::Refused),
+        old(UpdateFault::Install),
+        old(UpdateFault::NotStarted),
+        old(UpdateFault::SelfTest),
+        old(UpdateFault::Unproven),
+        old(UpdateFault::Died),
+    ];
+    holds("v1-event-updated.json", events);
 }

@@ -356,7 +356,11 @@ impl Session {
                 self.note(now_ms, "fault", json!({ "site": site, "text": text, "details": details }));
             }
             // Of another session, or of no concern to one.
-            Event::Joined { .. } | Event::Left { .. } | Event::Recording { .. } | Event::TwinRefused { .. } => {}
+            Event::Joined { .. }
+            | Event::Left { .. }
+            | Event::Recording { .. }
+            | Event::TwinRefused { .. }
+            | Event::Updated { .. } => {}
         }
         self.settle_tally(now_ms);
     }

@@ -8,15 +8,16 @@ use xtask::words::{note, say};
 use xtask::workspace::{cargo, root, run, target};
 
 use crate::setup::{Scope, setup};
-use crate::{deny, rules};
+use crate::{deny, rules, units};
 
 type Step = (&'static str, &'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("Định dạng mã nguồn", "Format (cargo fmt)", format),
     ("Luật phụ thuộc", "Dependency rules", rules::check),
     ("Chứng minh no_std", "Proof of no_std", no_std),
     ("Phân tích mã (clippy)", "Lints (cargo clippy)", clippy),
+    ("Đơn vị systemd của thiết bị", "The box's units (systemd-analyze)", units::check),
     ("Tài liệu mã nguồn", "Documentation (cargo doc)", docs),
     ("Giấy phép, nguồn, thư viện bị cấm (cargo deny)", "Licences, sources, bans (cargo deny)", deny::check),
 ];

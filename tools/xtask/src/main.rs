@@ -7,6 +7,7 @@ mod deny;
 mod rules;
 mod setup;
 mod test;
+mod units;
 
 use std::process::ExitCode;
 

