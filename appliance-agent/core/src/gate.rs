@@ -82,7 +82,7 @@ impl CommandGate {
         self.high = seq;
         match Envelope::<Command>::from_bytes(payload) {
             Err(_) => refuse(Some(seq), CommandRefusal::Malformed),
-            Ok(envelope) if envelope.body.expires_at_ms < server_ms => refuse(Some(seq), CommandRefusal::Expired),
+            Ok(envelope) if lives_until_ms(&envelope) < server_ms => refuse(Some(seq), CommandRefusal::Expired),
             Ok(envelope) => Verdict::Do { seq, order: envelope.body.order },
         }
     }
@@ -94,6 +94,12 @@ impl CommandGate {
         }
         self.recent.push_back((seq, outcome));
     }
+}
+
+/// A command dies when it says so, or earlier when its order does not keep that long.
+fn lives_until_ms(envelope: &Envelope<Command>) -> u64 {
+    let said = envelope.body.order.lifetime_ms().map(|ms| envelope.at_ms.saturating_add(ms));
+    said.map_or(envelope.body.expires_at_ms, |said| said.min(envelope.body.expires_at_ms))
 }
 
 /// Any body: for reading the number of a command that this build does not know.
@@ -154,6 +160,7 @@ impl Default for ReportLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bridgepoint_wire::camera::{CameraAction, CameraOrder, Drive};
     use proptest::prelude::*;
 
     fn bytes(seq: u64, expires_at_ms: u64) -> Vec<u8> {
@@ -181,6 +188,18 @@ mod tests {
         let expired = Verdict::Refuse { seq: Some(1), reason: CommandRefusal::Expired };
         assert_eq!(gate.judge(true, Delivery::First, &bytes(1, 100), 101), expired);
         assert!(matches!(gate.judge(true, Delivery::First, &bytes(1, 100), 50), Verdict::Refuse { .. }));
+    }
+
+    #[test]
+    fn a_camera_moves_for_what_was_said_a_second_ago_and_no_longer_whatever_the_expiry() {
+        let drive = |at_ms| {
+            let order =
+                Order::Camera(CameraOrder { operator: "lan".into(), action: CameraAction::Drive(Drive::default()) });
+            Envelope::new(1, at_ms, Command { expires_at_ms: 60_000, order }).to_bytes()
+        };
+        let judge = |at_ms| CommandGate::new(0).judge(true, Delivery::First, &drive(at_ms), 10_000);
+        assert!(matches!(judge(9_000), Verdict::Do { .. }));
+        assert_eq!(judge(8_999), Verdict::Refuse { seq: Some(1), reason: CommandRefusal::Expired });
     }
 
     #[test]

@@ -3,16 +3,21 @@
 //! Each core takes what happened (`handle_*`, at `now`), says when it wants to be woken (`poll_timeout`) and what the
 //! shell has to carry out. `now` is monotonic; wall clock times are named `*_ms`.
 
+pub mod camera;
 pub mod clock;
+pub mod direction;
 pub mod factory_reset;
 pub mod gate;
 pub mod health;
+pub mod microphones;
 pub mod outbox;
 pub mod progress;
+pub mod selftest;
 pub mod session;
 pub mod supervise;
 pub mod twin;
 pub mod update;
+pub mod voice_preset;
 
 pub use bridgepoint_panel::Millis;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use bridgepoint_panel::{Press, REFUSAL_MS, Showing};
+use bridgepoint_wire::camera::CameraRefusal;
 use bridgepoint_wire::command::{Join, Order};
 use bridgepoint_wire::event::{CommandRefusal, Event, MutedBy, PressRefusal};
 use bridgepoint_wire::{SessionId, SiteCode};
@@ -219,6 +220,8 @@ impl Session {
             }
             // Not a session's: the shell gives it to [`crate::update`].
             Order::Update(_) => Err(CommandRefusal::NotNow),
+            // The shell gives these to the camera's core; one that comes here is for a box that has none.
+            Order::Camera(_) => Err(CommandRefusal::Camera(CameraRefusal::NoCamera)),
         }
     }
 

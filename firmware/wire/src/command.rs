@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::camera::CameraOrder;
 use crate::event::{CommandRefusal, PressRefusal};
 use crate::id::{SessionId, SiteCode};
 use crate::update::Update;
@@ -50,6 +51,25 @@ pub enum Order {
     ReportHealth,
     /// Install a system update, start it on trial, keep it or go back; [`crate::event::Event::Updated`] tells which.
     Update(Box<Update>),
+    /// An operator wants something of the camera. Since 2026-11; an older box refuses it as malformed.
+    Camera(CameraOrder),
+}
+
+impl Order {
+    /// How long after it was said (its envelope's `at_ms`) the box may still begin it, whatever the command's own
+    /// expiry allows: a camera must not move because of what somebody saw seconds ago.
+    pub const fn lifetime_ms(&self) -> Option<u64> {
+        match self {
+            Self::Camera(order) => Some(order.action.lifetime_ms()),
+            Self::Join(_)
+            | Self::Leave { .. }
+            | Self::Tally { .. }
+            | Self::Mute { .. }
+            | Self::CallRefused { .. }
+            | Self::ReportHealth
+            | Self::Update(_) => None,
+        }
+    }
 }
 
 /// All that a box needs to take part in a session: no SDP, no discovery.

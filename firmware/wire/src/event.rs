@@ -5,8 +5,10 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::camera::{CameraEvent, CameraRefusal};
 use crate::id::{SessionId, SiteCode};
 use crate::update::UpdateEnd;
+use crate::sound::MicrophoneEvent;
 
 /// Something that happened at a box.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +94,10 @@ pub enum Event {
         /// What was seen, for engineers; may be empty.
         seen: String,
     },
+    /// The camera was moved or stopped, or something happened to it.
+    Camera(CameraEvent),
+    /// A microphone failed, works again, or another one is heard.
+    Microphone(MicrophoneEvent),
 }
 
 /// Why a press meant nothing.
@@ -135,6 +141,8 @@ pub enum CommandRefusal {
     Malformed,
     /// It does not fit the present state.
     NotNow,
+    /// The camera cannot do it now.
+    Camera(CameraRefusal),
 }
 
 /// The server has stored every event up to this sequence number.

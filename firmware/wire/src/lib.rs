@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+pub mod camera;
 pub mod command;
 pub mod enrol;
 pub mod envelope;
@@ -18,6 +19,7 @@ pub mod local;
 pub mod media;
 pub mod panel;
 pub mod presence;
+pub mod sound;
 pub mod text;
 pub mod topic;
 pub mod twin;

@@ -286,6 +286,146 @@ texts! {
         vi: ["Chưa đưa được thiết bị về trạng thái xuất xưởng: {0} ({1}).", "Việc này tiếp tục ở lần khởi động sau; chưa có bản ghi nào bị mất.", "Tắt và bật lại thiết bị; nếu vẫn lỗi, gọi bộ phận vận hành."],
         en: ["The factory reset is not complete: {0} ({1}).", "It goes on at the next start; no record is lost.", "Switch the box off and on; call the operators if it stays so."]
     }
+    /// No places.
+    CameraHeldByOperator {
+        vi: ["Người vận hành ở trung tâm đang điều khiển camera.", "Camera chỉ nghe lệnh của một người mỗi lúc.", "Đợi khoảng 10 giây sau khi người đó thôi điều khiển, hoặc nhờ người đó nhường."],
+        en: ["An operator at the centre is moving the camera.", "A camera obeys one person at a time.", "Wait some 10 seconds after the operator has finished, or ask the operator to let it go."]
+    }
+    /// No places.
+    CameraHeldByRoom {
+        vi: ["Người trong phòng đang điều khiển camera.", "Camera chỉ nghe lệnh của một người mỗi lúc.", "Đợi khoảng 10 giây sau khi người đó thôi điều khiển."],
+        en: ["A person in the room is moving the camera.", "A camera obeys one person at a time.", "Wait some 10 seconds after that person has finished."]
+    }
+    /// No places.
+    CameraHeldByVoice {
+        vi: ["Camera đang tự quay về phía người nói.", "Việc này kéo dài vài giây.", "Đợi vài giây rồi thử lại."],
+        en: ["The camera is turning to who speaks.", "This takes some seconds.", "Wait a moment and try again."]
+    }
+    /// No places.
+    CameraAway {
+        vi: ["Không có camera điều khiển được, hoặc camera đã mất kết nối.", "Camera không quay được; hình vẫn có thể bình thường.", "Kiểm tra nguồn và cáp điều khiển của camera."],
+        en: ["There is no camera that can be moved, or its line is down.", "The camera cannot be moved; its picture may be fine.", "Check the camera's power and its control cable."]
+    }
+    /// No places.
+    CameraNotAnswering {
+        vi: ["Camera không trả lời lệnh điều khiển.", "Không chắc camera đã dừng; thiết bị vẫn lặp lại lệnh dừng.", "Xem camera có còn quay không; nếu còn, tắt nguồn camera 10 giây rồi bật lại."],
+        en: ["The camera does not answer.", "It may still be moving; the box tells it to stop again and again.", "See whether it moves; if so, switch its power off for 10 seconds."]
+    }
+    /// No places.
+    CameraUnsupported {
+        vi: ["Camera này không làm được việc đó.", "Không có gì thay đổi.", "Dùng vị trí đặt sẵn, hoặc cách điều khiển khác mà camera có."],
+        en: ["This camera cannot do that.", "Nothing has changed.", "Use a preset, or another way of moving that this camera has."]
+    }
+    /// No places.
+    CameraOutsideLimits {
+        vi: ["Vị trí đó nằm ngoài giới hạn quay của phòng này.", "Camera không quay đến đó.", "Chọn vị trí khác, hoặc nhờ kỹ thuật viên sửa giới hạn trong cấu hình."],
+        en: ["That place is outside this room's limits.", "The camera does not go there.", "Choose another place, or have the technician change the limits in the configuration."]
+    }
+    /// No places.
+    CameraAtLimit {
+        vi: ["Camera đã ở giới hạn quay về phía này.", "Camera không quay thêm.", "Quay về phía khác."],
+        en: ["The camera stands at its limit in this direction.", "It goes no further.", "Move it the other way."]
+    }
+    /// No places.
+    CameraPositionUnknown {
+        vi: ["Chưa biết camera đang nhìn về đâu.", "Phòng này có giới hạn quay (hoặc lệnh này cần vị trí), nên camera đứng yên.", "Thử lại sau một giây; nếu vẫn vậy, camera này không báo được vị trí: bỏ giới hạn trong cấu hình."],
+        en: ["It is not known where the camera looks.", "This room has limits (or this request needs the place), so the camera stands still.", "Try again in a second; if it stays so, this camera cannot tell its place: remove the limits from the configuration."]
+    }
+    /// No places.
+    CameraPresetUnknown {
+        vi: ["Không có vị trí đặt sẵn với số đó.", "Camera đứng yên.", "Lưu vị trí đó trước, hoặc chọn số khác."],
+        en: ["There is no preset of that number.", "The camera stands still.", "Store it first, or choose another number."]
+    }
+    /// No places.
+    CameraMoving {
+        vi: ["Camera đang quay.", "Chỉ lưu được vị trí khi camera đứng yên.", "Dừng camera rồi lưu lại."],
+        en: ["The camera is moving.", "A preset is stored only while it stands still.", "Stop the camera, then store it."]
+    }
+    /// No places.
+    CameraBusy {
+        vi: ["Camera đang làm yêu cầu trước.", "Yêu cầu này không được nhận.", "Đợi một giây rồi thử lại."],
+        en: ["The camera is busy with the last request.", "This one was not taken.", "Wait a second and try again."]
+    }
+    /// No places.
+    CameraEnding {
+        vi: ["Chương trình của thiết bị đang dừng.", "Camera được dừng và không nhận lệnh nữa.", "Đợi thiết bị khởi động lại xong."],
+        en: ["The box's program is ending.", "The camera is stopped and takes no more requests.", "Wait until the box has started again."]
+    }
+    /// {0} channel, counted from 1.
+    MicrophoneSilent {
+        vi: ["Micro số {0} không có tín hiệu.", "Thiết bị chuyển sang micro dự phòng nếu có.", "Kiểm tra cáp, nguồn và nút tắt của micro này."],
+        en: ["Microphone {0} gives no signal.", "The box takes a spare one if there is one.", "Check this microphone's cable, power and mute switch."]
+    }
+    /// {0} channel, counted from 1.
+    MicrophoneStuck {
+        vi: ["Micro số {0} chỉ cho một giá trị không đổi.", "Đường dây hoặc bộ chuyển đổi của micro bị treo.", "Rút micro ra, đợi 10 giây rồi cắm lại."],
+        en: ["Microphone {0} gives one value that does not change.", "Its line or its converter hangs.", "Unplug it, wait 10 seconds and plug it in again."]
+    }
+    /// {0} channel, counted from 1.
+    MicrophoneClipped {
+        vi: ["Tiếng ở micro số {0} bị vỡ vì quá to.", "Người nghe khó hiểu lời nói.", "Giảm độ nhạy micro, hoặc đặt micro xa loa và người nói hơn."],
+        en: ["The sound of microphone {0} is cut off, it is too loud.", "Speech is hard to understand.", "Lower its gain, or move it away from the loudspeaker and the speaker."]
+    }
+    /// {0} channel, counted from 1.
+    MicrophoneWeak {
+        vi: ["Micro số {0} nhỏ hơn nhiều so với các micro khác.", "Micro này có thể hỏng hoặc bị che.", "Xem micro có bị che không; nếu không, thay micro."],
+        en: ["Microphone {0} is far weaker than the others.", "It may be broken or covered.", "See whether something covers it; if not, replace it."]
+    }
+    /// No places.
+    MicrophonesNone {
+        vi: ["Không có micro nào làm việc.", "Trung tâm không nghe được điểm cầu này.", "Kiểm tra dây USB và nguồn của cụm micro; nếu vẫn lỗi, gọi bộ phận vận hành."],
+        en: ["No microphone works.", "The centre cannot hear this site.", "Check the array's USB cable and power; if it stays so, call the operators."]
+    }
+    /// No places.
+    SoundTestGood {
+        vi: ["Kiểm tra âm thanh: tốt.", "Loa và các micro như ngày lắp đặt.", "Không cần làm gì."],
+        en: ["Sound test: good.", "Loudspeaker and microphones are as on the day of installation.", "Nothing to do."]
+    }
+    /// No places.
+    SoundTestNoLoudspeaker {
+        vi: ["Kiểm tra âm thanh: không micro nào nghe được loa, nhưng các micro đều có tín hiệu.", "Có lẽ loa không kêu.", "Kiểm tra âm lượng, nguồn và dây của loa, rồi kiểm tra lại."],
+        en: ["Sound test: no microphone hears the loudspeaker, but they all give a signal.", "Most likely the loudspeaker is silent.", "Check its volume, power and cable, then test again."]
+    }
+    /// {0} channel, counted from 1.
+    SoundTestNotHeard {
+        vi: ["Kiểm tra âm thanh: micro số {0} không nghe được loa.", "Các micro khác nghe được, nên loa vẫn tốt.", "Kiểm tra cáp của micro này và xem có bị che không, rồi kiểm tra lại."],
+        en: ["Sound test: microphone {0} does not hear the loudspeaker.", "Others do, so the loudspeaker is fine.", "Check this microphone's cable and whether something covers it, then test again."]
+    }
+    /// {0} channel, counted from 1.
+    SoundTestNoSignal {
+        vi: ["Kiểm tra âm thanh: micro số {0} hoàn toàn im lặng.", "Micro hỏng, bị tắt hoặc chưa cắm.", "Kiểm tra cáp và nút tắt của micro này, rồi kiểm tra lại."],
+        en: ["Sound test: microphone {0} is dead silent.", "It is broken, muted or not connected.", "Check its cable and its mute switch, then test again."]
+    }
+    /// {0} channel, counted from 1.
+    SoundTestClipped {
+        vi: ["Kiểm tra âm thanh: micro số {0} bị vỡ tiếng khi thử.", "Loa quá to hoặc micro quá nhạy.", "Giảm âm lượng loa hoặc độ nhạy micro, rồi kiểm tra lại."],
+        en: ["Sound test: microphone {0} was overdriven.", "The loudspeaker is too loud or the microphone too sensitive.", "Lower the one or the other, then test again."]
+    }
+    /// {0} channel, counted from 1, {1} dB, {2} dB.
+    SoundTestNoisy {
+        vi: ["Kiểm tra âm thanh: ở micro số {0}, tiếng thử chỉ to hơn tiếng ồn {1} dB, cần {2} dB.", "Kết quả đo không đủ tin cậy.", "Giữ phòng yên lặng, hoặc tăng âm lượng loa, rồi kiểm tra lại."],
+        en: ["Sound test: at microphone {0} the test is only {1} dB above the noise, {2} dB are needed.", "What was measured cannot be relied upon.", "Keep the room quiet, or turn the loudspeaker up, then test again."]
+    }
+    /// {0} channel, {1} the channel it seems to be, both counted from 1.
+    SoundTestSwapped {
+        vi: ["Kiểm tra âm thanh: micro số {0} nghe như micro số {1} ngày lắp đặt.", "Hai dây có lẽ bị cắm đổi chỗ; hướng người nói sẽ bị tính sai.", "Đổi lại hai dây, rồi kiểm tra lại."],
+        en: ["Sound test: microphone {0} hears what microphone {1} heard on the day of installation.", "Two cables are probably swapped; the direction of who speaks would be wrong.", "Swap the two cables back, then test again."]
+    }
+    /// {0} channel, counted from 1, {1} dB.
+    SoundTestQuieter {
+        vi: ["Kiểm tra âm thanh: micro số {0} nhỏ hơn ngày lắp đặt {1} dB.", "Loa hoặc micro bị che, bị vặn nhỏ hoặc dời chỗ.", "Kiểm tra âm lượng loa và vị trí của micro này, rồi kiểm tra lại."],
+        en: ["Sound test: microphone {0} is {1} dB weaker than on the day of installation.", "Loudspeaker or microphone is covered, turned down or moved.", "Check the loudspeaker's volume and this microphone's place, then test again."]
+    }
+    /// {0} channel, counted from 1, {1} dB.
+    SoundTestMoreEcho {
+        vi: ["Kiểm tra âm thanh: micro số {0} nghe loa to hơn ngày lắp đặt {1} dB.", "Tiếng vọng có thể lọt về trung tâm.", "Giảm âm lượng loa, hoặc đặt loa xa micro hơn, rồi kiểm tra lại."],
+        en: ["Sound test: microphone {0} hears the loudspeaker {1} dB louder than on the day of installation.", "The centre may hear itself.", "Turn the loudspeaker down or move it away from the microphone, then test again."]
+    }
+    /// {0} channel, counted from 1, {1} ms, {2} ms.
+    SoundTestDelay {
+        vi: ["Kiểm tra âm thanh: ở micro số {0}, tiếng đến sau {1} ms, ngày lắp đặt là {2} ms.", "Loa hoặc micro đã dời chỗ, hoặc có thiết bị mới trên đường tiếng.", "Đặt lại như cũ; nếu thay đổi là cố ý, lưu kết quả này làm mốc mới."],
+        en: ["Sound test: at microphone {0} the sound comes after {1} ms, on the day of installation it was {2} ms.", "Loudspeaker or microphone was moved, or there is a new device in between.", "Put it back; if the change was meant, store this result as the new reference."]
+    }
 }
 
 impl Text {

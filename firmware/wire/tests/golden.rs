@@ -6,11 +6,16 @@
 use std::fmt::Debug;
 
 use bridgepoint_wire::Envelope;
+use bridgepoint_wire::camera::{
+    CameraAction, CameraEvent, CameraOrder, CameraRefusal, Drive, Motion, Mover, Position, PresetNumber, Rank, Speed,
+    StopReason, Travel, Zoom,
+};
 use bridgepoint_wire::command::{Command, IceCredentials, Join, Order, Outcome, Reply, VideoOrder};
 use bridgepoint_wire::enrol::{Answer, Enrolled, Refusal, Request};
 use bridgepoint_wire::event::{Ack, CommandRefusal, Event, MutedBy, PressRefusal};
 use bridgepoint_wire::health::{Health, LinkHealth};
 use bridgepoint_wire::presence::{Online, Presence};
+use bridgepoint_wire::sound::{MicrophoneEvent, MicrophoneFault};
 use bridgepoint_wire::twin::Desired;
 use bridgepoint_wire::update::{Update, UpdateEnd, UpdateFault};
 use serde::Serialize;
@@ -172,4 +177,102 @@ fn v1_update() {
         old(UpdateFault::Died),
     ];
     holds("v1-event-updated.json", events);
+}
+
+fn place() -> Position {
+    Position { pan: Travel::clamped(-2_500), tilt: Travel::clamped(125), zoom: Zoom::clamped(4_000) }
+}
+
+fn drive() -> Drive {
+    Drive { pan: Speed::clamped(-40), tilt: Speed::default(), zoom: Speed::clamped(100) }
+}
+
+#[test]
+fn v1_command_camera() {
+    let preset = PresetNumber::clamped(3);
+    let actions = [
+        CameraAction::Drive(drive()),
+        CameraAction::Stop,
+        CameraAction::GoTo(place()),
+        CameraAction::Recall { preset: PresetNumber::HOME },
+        CameraAction::Store { preset, name: "Bàn chủ trì".try_into().unwrap() },
+        CameraAction::Clear { preset },
+        CameraAction::Release,
+    ];
+    let command = |action| Command {
+        expires_at_ms: AT + 1_000,
+        order: Order::Camera(CameraOrder { operator: "lan".into(), action }),
+    };
+    holds("v1-command-camera.json", actions.into_iter().map(command).collect());
+}
+
+#[test]
+fn v1_event_camera() {
+    let lan = || Mover::Operator("lan".into());
+    let preset = PresetNumber::clamped(3);
+    let mut events = vec![
+        CameraEvent::Started { by: lan(), motion: Motion::Drive(drive()), from: Some(place()) },
+        CameraEvent::Started { by: Mover::Room, motion: Motion::GoTo(place()), from: None },
+        CameraEvent::Started { by: Mover::Voice, motion: Motion::Preset(preset), from: None },
+        CameraEvent::PresetStored { by: lan(), preset, name: "Bàn chủ trì".try_into().unwrap(), at: Some(place()) },
+        CameraEvent::PresetCleared { by: lan(), preset },
+        CameraEvent::NotAnswering,
+        CameraEvent::Lost,
+        CameraEvent::Back,
+    ];
+    let reasons = [
+        StopReason::Asked,
+        StopReason::Arrived,
+        StopReason::DeadMan,
+        StopReason::MoverLost,
+        StopReason::TakenBy(Rank::Operator),
+        StopReason::Next,
+        StopReason::Limit,
+        StopReason::Failed,
+        StopReason::TooLong,
+        StopReason::LineLost,
+        StopReason::Ending,
+    ];
+    events.extend(reasons.map(|why| CameraEvent::Stopped { by: lan(), why, at: None }));
+    events.extend(refusals().map(|reason| CameraEvent::Failed { by: lan(), reason }));
+    holds("v1-event-camera.json", events.into_iter().map(Event::Camera).collect());
+}
+
+fn refusals() -> [CameraRefusal; 13] {
+    [
+        CameraRefusal::Held(Rank::Voice),
+        CameraRefusal::Held(Rank::Room),
+        CameraRefusal::Held(Rank::Operator),
+        CameraRefusal::NoCamera,
+        CameraRefusal::NotAnswering,
+        CameraRefusal::Unsupported,
+        CameraRefusal::OutsideLimits,
+        CameraRefusal::AtLimit,
+        CameraRefusal::PositionUnknown,
+        CameraRefusal::PresetUnknown,
+        CameraRefusal::Moving,
+        CameraRefusal::Busy,
+        CameraRefusal::Ending,
+    ]
+}
+
+#[test]
+fn v1_reply_camera() {
+    let reply = |reason| Reply { to: 7, outcome: Outcome::Refused(CommandRefusal::Camera(reason)) };
+    holds("v1-reply-camera.json", refusals().map(reply).into());
+}
+
+#[test]
+fn v1_event_microphone() {
+    let fault = |fault| MicrophoneEvent::Faulty { channel: 0, fault };
+    let events = [
+        fault(MicrophoneFault::Silent),
+        fault(MicrophoneFault::Stuck),
+        fault(MicrophoneFault::Clipped),
+        fault(MicrophoneFault::Weak),
+        MicrophoneEvent::Back { channel: 0 },
+        MicrophoneEvent::Using { channel: 1, instead_of: 0 },
+        MicrophoneEvent::NoneWorks,
+    ];
+    holds("v1-event-microphone.json", events.map(Event::Microphone).into());
 }

@@ -355,6 +355,12 @@ impl Session {
             Event::Fault { text, details } => {
                 self.note(now_ms, "fault", json!({ "site": site, "text": text, "details": details }));
             }
+            Event::Camera(event) => {
+                self.note(now_ms, "camera", json!({ "site": site, "event": event }));
+            }
+            Event::Microphone(event) => {
+                self.note(now_ms, "microphone", json!({ "site": site, "event": event }));
+            }
             // Of another session, or of no concern to one.
             Event::Joined { .. }
             | Event::Left { .. }
