@@ -8,11 +8,11 @@ use xtask::words::{note, say};
 use xtask::workspace::{cargo, root, run, target};
 
 use crate::setup::{Scope, setup};
-use crate::{deny, rules, units};
+use crate::{deny, rules, units, yocto};
 
 type Step = (&'static str, &'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("Định dạng mã nguồn", "Format (cargo fmt)", format),
     ("Luật phụ thuộc", "Dependency rules", rules::check),
     ("Chứng minh no_std", "Proof of no_std", no_std),
@@ -20,6 +20,7 @@ const STEPS: [Step; 7] = [
     ("Đơn vị systemd của thiết bị", "The box's units (systemd-analyze)", units::check),
     ("Tài liệu mã nguồn", "Documentation (cargo doc)", docs),
     ("Giấy phép, nguồn, thư viện bị cấm (cargo deny)", "Licences, sources, bans (cargo deny)", deny::check),
+    ("Ảnh hệ thống (Yocto)", "The image's recipes (yocto/)", yocto::check),
 ];
 
 /// Runs every step, also after one has failed, and names those that did.

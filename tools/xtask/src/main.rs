@@ -8,6 +8,7 @@ mod rules;
 mod setup;
 mod test;
 mod units;
+mod yocto;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,8 @@ enum Command {
     Bench(bench::Args),
     /// Show over a long time that it holds: lipsync, joins.
     Soak(soak::Args),
+    /// The image's recipes, with bitbake: parse, resolve, fetch the agent's crates. docs/guide/image.md.
+    Yocto(yocto::Args),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Check => check::check(),
         Command::Bench(args) => bench::bench(&args),
         Command::Soak(args) => run_soak(&args),
+        Command::Yocto(args) => yocto::yocto(&args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("\nLỗi · Error: {error:#}");

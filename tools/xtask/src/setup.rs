@@ -28,7 +28,7 @@ const fn package(name: &'static str, scope: Scope, why: &'static str) -> Package
     Package { name, scope, why }
 }
 
-const PACKAGES: [Package; 25] = [
+const PACKAGES: [Package; 26] = [
     package("build-essential", Scope::Demo, "build: C compiler and linker"),
     package("pkg-config", Scope::Demo, "build: finds GStreamer"),
     package("cmake", Scope::Demo, "build: Opus and the cryptographic library"),
@@ -54,6 +54,7 @@ const PACKAGES: [Package; 25] = [
     package("systemd", Scope::All, "check: reads the box's units (systemd-analyze)"),
     package("rauc", Scope::All, "tests: installs updates and switches slots"),
     package("dbus", Scope::All, "tests: a bus of RAUC's own"),
+    package("python3-venv", Scope::All, "check: linters of the image's recipes"),
 ];
 
 /// Packages that start a service of the same name when they are installed.

@@ -1,0 +1,2 @@
+# fstab: the slot is read-only.
+FILESEXTRAPATHS:prepend:bridgepoint := "${THISDIR}/files:"
