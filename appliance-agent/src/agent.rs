@@ -7,17 +7,17 @@ use agent_core::clock::ServerClock;
 use agent_core::gate::{CommandGate, ReportLimit};
 use agent_core::health::HealthSchedule;
 use agent_core::outbox::Outbox;
+use agent_core::panel_update::Occupation;
 use agent_core::progress::{Feed, Hang, Progress};
 use agent_core::session::{Action, Running, Session};
 use agent_core::supervise::Supervisor;
 use agent_core::twin::TwinGate;
 use agent_core::{Millis, earlier};
 use bridgepoint_board::ThermalZone;
-use bridgepoint_panel::{Press, lamps};
+use bridgepoint_panel::{Press, Showing, lamps};
 use bridgepoint_record::journal::hex;
 use bridgepoint_wire::event::Event;
 use bridgepoint_wire::health::{Health, LinkHealth};
-use bridgepoint_wire::panel::Lamps;
 use bridgepoint_wire::presence::Online;
 use bridgepoint_wire::text::Text;
 use bridgepoint_wire::{Envelope, SiteCode, Topic};
@@ -32,6 +32,7 @@ use crate::identity::{self, Identity};
 use crate::media::{Life, MediaEvent, Nursery};
 use crate::media_keys::MediaKeys;
 use crate::mqtt::{self, Centre, Connection, FromCentre};
+use crate::panel::Face;
 use crate::status::{Status, StatusFile};
 use crate::store::{Left, Store};
 use crate::uplink::Uplink;
@@ -77,7 +78,7 @@ struct Agent {
     uplink: Uplink,
     nursery: Nursery,
     life: Option<Life>,
-    lamps: watch::Sender<Lamps>,
+    face: watch::Sender<Face>,
     gauges: Gauges,
     status_file: StatusFile,
     status: Status,
@@ -127,11 +128,11 @@ pub async fn run(config: Config, identity: Identity) -> Result<(), Ending> {
     let interrupt = signal(SignalKind::interrupt()).map_err(|e| runtime_bad(&e))?;
 
     let (connection, centre) = connect(&identity, left.boot)?;
-    let (lamps, shown) = watch::channel(Lamps::default());
+    let (face, shown) = watch::channel(face(Showing::Alone, false));
     let (pressed, presses) = mpsc::channel(8);
-    tokio::spawn(panel::serve(config.panel.clone(), shown, pressed));
+    tokio::spawn(panel::serve(config.panel.clone(), config.panel_firmware.clone(), shown, pressed));
 
-    let (mut agent, updates) = Agent::new(config, identity, store, left, nursery, lamps)?;
+    let (mut agent, updates) = Agent::new(config, identity, store, left, nursery, face)?;
     let inputs = Inputs { centre, media, presses, updates, terminate, interrupt };
     let ended = agent.live(inputs).await;
     agent.uplink.say_lost();
@@ -154,6 +155,15 @@ fn connect(identity: &Identity, boot: u32) -> Result<(Connection, mpsc::Receiver
     Ok(Connection::start(centre, move |n| Some(Uplink::will(&appliance, boot, n))))
 }
 
+/// What the panel is given for a state of the session.
+const fn face(showing: Showing, refused: bool) -> Face {
+    let occupation = match showing {
+        Showing::Alone | Showing::Ready => Occupation::Idle,
+        Showing::Calling | Showing::Session { .. } => Occupation::Busy,
+    };
+    Face { lamps: lamps(showing, refused), occupation }
+}
+
 impl Agent {
     fn new(
         config: Config,
@@ -161,7 +171,7 @@ impl Agent {
         store: Store,
         left: Left,
         nursery: Nursery,
-        lamps: watch::Sender<Lamps>,
+        face: watch::Sender<Face>,
     ) -> Result<(Self, mpsc::Receiver<Worked>), Ending> {
         let before = left.running.as_ref().map(|running| running.join.session.clone());
         let keys = MediaKeys::open(&config.data_dir, before.as_ref())
@@ -214,7 +224,7 @@ impl Agent {
             uplink: Uplink::new(identity.appliance.clone(), left.boot),
             nursery,
             life: None,
-            lamps,
+            face,
             gauges: Gauges::new(
                 &config.records_dir,
                 config.board.thermal.iter().filter_map(ThermalZone::file).collect(),
@@ -352,8 +362,8 @@ impl Agent {
         self.keep_running();
         self.send_events();
         let (showing, refused) = self.session.showing();
-        self.lamps.send_if_modified(|shown| {
-            let wanted = lamps(showing, refused);
+        self.face.send_if_modified(|shown| {
+            let wanted = face(showing, refused);
             let changed = *shown != wanted;
             *shown = wanted;
             changed

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use agent_core::panel_update::Bundle;
 use bridgepoint_board::keys::{Fault, FaultKind, Faults, Keys};
 use bridgepoint_board::{Alsa, Audio, Board, Panel as BoardPanel, Part, SerialPort, Source};
 use bridgepoint_wire::local::Camera;
@@ -30,6 +31,8 @@ pub struct Config {
     pub board: Board,
     /// The front panel's line.
     pub panel: PanelLine,
+    /// The program that a front panel shall have.
+    pub panel_firmware: Option<Bundle>,
     /// Decode the return's picture.
     pub decode_return: bool,
     /// x264's speed preset.
@@ -160,6 +163,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
     let serial: Option<String> = keys.required("serial", "\"BP-2026-000017\"", faults);
     let board_dir: Option<PathBuf> = keys.required("board", "\"/etc/bridgepoint/board\"", faults);
     let panel: Option<PathBuf> = keys.optional("panel", "\"/run/bridgepoint/panel.sock\"", faults);
+    let panel_firmware = read_panel_firmware(keys, &at, faults);
     let decode_return = keys.optional("decode_return", "true", faults).unwrap_or(true);
     let preset = read_preset(keys, faults);
     let bootstrap = keys.optional_section("bootstrap", faults).and_then(|keys| read_bootstrap(keys, &at, faults));
@@ -182,6 +186,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
         runtime_dir: at(runtime_dir?),
         serial: serial?,
         panel,
+        panel_firmware,
         decode_return,
         preset,
         bootstrap,
@@ -220,6 +225,21 @@ fn read_update(mut keys: Keys, at: &dyn Fn(PathBuf) -> PathBuf, faults: &mut Vec
         rauc_conf: rauc_conf.map(at),
         boot_id: boot_id.map_or_else(|| PathBuf::from(BOOT_ID), at),
     })
+}
+
+fn read_panel_firmware(keys: &mut Keys, at: &dyn Fn(PathBuf) -> PathBuf, faults: &mut Vec<Fault>) -> Option<Bundle> {
+    const EXAMPLE: &str = "\"/usr/share/bridgepoint/panel/nucleo-f411re.fw\"";
+    let file = at(keys.optional("panel_firmware", EXAMPLE, faults)?);
+    let bundle =
+        std::fs::read(&file).map_err(|e| e.to_string()).and_then(|b| Bundle::parse(&b).map_err(|e| e.to_string()));
+    match bundle {
+        Ok(bundle) => Some(bundle),
+        Err(error) => {
+            let got = format!("{}: {error}", file.display());
+            keys.fault("panel_firmware", FaultKind::Wrong { got, example: EXAMPLE }, faults);
+            None
+        }
+    }
 }
 
 fn read_preset(keys: &mut Keys, faults: &mut Vec<Fault>) -> String {

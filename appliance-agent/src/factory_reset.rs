@@ -130,7 +130,7 @@ const fn shown(erased: Erased) -> Lamps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bridgepoint_panel::Panel;
+    use bridgepoint_panel::{Heard, Panel};
     use tokio::net::UnixListener;
 
     /// A panel in software whose button is down from the start, for so long.
@@ -142,7 +142,7 @@ mod tests {
         while let Ok(byte) = stream.read_u8().await {
             let now = Millis(begun.elapsed().as_millis() as u64);
             panel.handle_edge(now, if begun.elapsed() < held { Level::Down } else { Level::Up });
-            if let Some(answer) = panel.handle_byte(now, byte)
+            if let Some(Heard::Answer(answer)) = panel.handle_byte(now, byte)
                 && stream.write_all(&encode(&answer)).await.is_err()
             {
                 break;
@@ -180,7 +180,7 @@ mod tests {
     async fn let_go_too_early_never_touched_or_stuck_it_does_not_reset() {
         assert_eq!(play(Duration::from_secs(14)).await.0, Decision::Start);
         assert_eq!(play(Duration::ZERO).await.0, Decision::Start);
-        assert_eq!(play(Duration::from_secs(600)).await.0, Decision::Stuck);
+        assert_eq!(play(Duration::from_mins(10)).await.0, Decision::Stuck);
     }
 
     #[tokio::test(start_paused = true)]

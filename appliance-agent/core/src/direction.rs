@@ -6,7 +6,7 @@
 //! for two microphones that is the generalised cross-correlation itself.
 //!
 //! Source: C. Knapp, G. Carter, "The generalized correlation method for estimation of time delay", IEEE Trans. ASSP 24
-//! (1976); J. DiBiase, "A high-accuracy, low-latency technique for talker localization in reverberant environments"
+//! (1976); J. `DiBiase`, "A high-accuracy, low-latency technique for talker localization in reverberant environments"
 //! (2000).
 
 use std::fmt;
@@ -351,19 +351,18 @@ fn mean(values: &[f32]) -> f32 {
 
 fn wrap(deg: f32) -> f32 {
     let turned = (deg + 180.0).rem_euclid(360.0) - 180.0;
-    if turned == -180.0 { 180.0 } else { turned }
+    if turned <= -180.0 { 180.0 } else { turned }
 }
 
 /// The value at a delay between samples. The band ends at 7 of 24 kHz, so a cubic through four samples is within 1 %.
 fn between(fit: &[f32], lag: f32) -> f32 {
     let whole = lag.floor();
-    let t = lag - whole;
+    let part = lag - whole;
     let at = |n: isize| fit[(whole as isize + n).rem_euclid(fit.len() as isize) as usize];
-    let [a, b, c, d] = [at(-1), at(0), at(1), at(2)];
-    // Lagrange.
-    -t * (t - 1.0) * (t - 2.0) / 6.0 * a + (t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0 * b
-        - (t + 1.0) * t * (t - 2.0) / 2.0 * c
-        + (t + 1.0) * t * (t - 1.0) / 6.0 * d
+    // Lagrange, through the samples at -1, 0, 1 and 2.
+    -part * (part - 1.0) * (part - 2.0) / 6.0 * at(-1) + (part + 1.0) * (part - 1.0) * (part - 2.0) / 2.0 * at(0)
+        - (part + 1.0) * part * (part - 2.0) / 2.0 * at(1)
+        + (part + 1.0) * part * (part - 1.0) / 6.0 * at(2)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod gate;
 pub mod health;
 pub mod microphones;
 pub mod outbox;
+pub mod panel_update;
 pub mod progress;
 pub mod selftest;
 pub mod session;

@@ -252,7 +252,7 @@ impl Updates {
     }
 
     /// The boot loader was told that the running slot is good, or could not be told.
-    pub fn handle_marked_good(&mut self, now: Millis, done: Result<(), Failed>) {
+    pub fn handle_marked_good(&mut self, now: Millis, done: &Result<(), Failed>) {
         self.judgement.handle_marked(now, done.is_ok());
         if done.is_ok()
             && let Some(started) = &mut self.started

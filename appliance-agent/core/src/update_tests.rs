@@ -200,7 +200,7 @@ impl World {
             Action::MarkGood => {
                 self.left[self.booted] = ATTEMPTS;
                 self.moment()?;
-                updates.handle_marked_good(now, Ok(()));
+                updates.handle_marked_good(now, &Ok(()));
             }
             Action::MarkBad => {
                 self.left[self.booted] = 0;
@@ -219,10 +219,9 @@ impl World {
         self.live();
         let end = self.said.last().copied();
         match (end, self.slots[self.booted]) {
+            // None: the cut came before the order was on the disk.
             (Some(UpdateEnd::New | UpdateEnd::NoWayBack), System::New(_))
-            | (Some(UpdateEnd::Old(_)), System::Old)
-            // The cut came before the order was on the disk.
-            | (None, System::Old) => {}
+            | (Some(UpdateEnd::Old(_)) | None, System::Old) => {}
             (said, runs) => panic!("said {said:?}, runs {runs:?}"),
         }
         assert_eq!(self.kept, None);
@@ -291,7 +290,7 @@ fn ordered() -> Updates {
     updates.handle_self_test(Millis(0), true);
     updates.handle_centre(Millis(0));
     updates.handle_boot(Millis(0), boot("A", "1"), None);
-    updates.handle_marked_good(Millis(0), Ok(()));
+    updates.handle_marked_good(Millis(0), &Ok(()));
     updates.handle_order(Millis(0), order()).unwrap();
     updates
 }
@@ -314,7 +313,7 @@ fn nothing_is_fetched_before_the_running_system_is_good() {
     updates.handle_self_test(Millis(1), true);
     updates.handle_centre(Millis(2));
     assert_eq!(actions(&mut updates), [Action::MarkGood]);
-    updates.handle_marked_good(Millis(3), Ok(()));
+    updates.handle_marked_good(Millis(3), &Ok(()));
     assert_eq!(actions(&mut updates), [Action::Download(order())]);
 }
 
@@ -331,7 +330,7 @@ fn without_its_centre_a_box_is_good_after_ten_minutes_of_work_without_a_break() 
     assert_eq!(actions(&mut updates), []);
     updates.handle_timeout(Millis(1_100_100));
     assert_eq!(actions(&mut updates), [Action::MarkGood]);
-    updates.handle_marked_good(Millis(1_100_200), passing());
+    updates.handle_marked_good(Millis(1_100_200), &passing());
     assert_eq!(updates.poll_timeout(), Some(Millis(1_110_200)));
     updates.handle_timeout(Millis(1_110_200));
     assert_eq!(actions(&mut updates), [Action::MarkGood]);

@@ -37,6 +37,7 @@ pub(super) struct Updating {
     reboot: PathBuf,
     tell: mpsc::Sender<Worked>,
     /// A job that the disk did not take: nothing else is done before it does.
+    #[expect(clippy::option_option, reason = "a job that is to be kept, or that there is none any more")]
     unkept: Option<Option<Job>>,
 }
 
@@ -111,7 +112,7 @@ impl Agent {
                 if let Err(failed) = &done {
                     tracing::warn!(%failed, "this boot could not be marked good");
                 }
-                updating.core.handle_marked_good(now, done);
+                updating.core.handle_marked_good(now, &done);
             }
         }
     }

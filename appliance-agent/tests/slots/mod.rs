@@ -257,7 +257,7 @@ impl Machine {
     pub fn order_file(&self, centre: &mut Centre, bundle: &Path, version: &str) {
         let bytes = std::fs::read(bundle).unwrap();
         let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
-        let sha256 = sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = bridgepoint_record::journal::hex(sum.as_ref());
         self.send(centre, &bytes, version, sha256);
     }
 

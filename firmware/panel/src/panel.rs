@@ -1,12 +1,22 @@
 //! The whole panel: its line, its button, its lamps.
 
-use bridgepoint_wire::panel::{FromPanel, Lamps, PROTOCOL, Reader, ToPanel};
+use bridgepoint_wire::panel::update::Order;
+use bridgepoint_wire::panel::{FromPanel, Lamps, PROTOCOL, Reader, SILENT_MS, ToPanel};
 
 use crate::lamps::lit;
 use crate::press::{Level, Millis, Press, PressReader};
 
 /// Version of this code, as [`FromPanel::Hello`] says it.
-pub const FIRMWARE: u8 = 1;
+pub const FIRMWARE: u8 = 2;
+
+/// What the agent's bytes come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// To be answered with this.
+    Answer(FromPanel),
+    /// An order about the program itself, for [`crate::update::Updater`]; answered with its report.
+    Update(Order),
+}
 
 /// The panel's program. The shell carries bytes, edges and time in, and frames and lamp levels out.
 #[derive(Debug)]
@@ -15,6 +25,7 @@ pub struct Panel {
     line: Reader,
     lamps: Lamps,
     lamps_since: Millis,
+    heard_at: Millis,
 }
 
 impl Panel {
@@ -25,6 +36,7 @@ impl Panel {
             line: Reader::default(),
             lamps: Lamps::default(),
             lamps_since: Millis(0),
+            heard_at: Millis(0),
         }
     }
 
@@ -44,15 +56,18 @@ impl Panel {
         self.show(now, Lamps::default());
     }
 
-    /// A byte of the agent. Returns what to answer.
-    pub fn handle_byte(&mut self, now: Millis, byte: u8) -> Option<FromPanel> {
-        match self.line.push(byte)? {
-            ToPanel::Hello => Some(Self::hello()),
+    /// A byte of the agent.
+    pub fn handle_byte(&mut self, now: Millis, byte: u8) -> Option<Heard> {
+        let message = self.line.push(byte)?;
+        self.heard_at = now;
+        match message {
+            ToPanel::Hello => Some(Heard::Answer(Self::hello())),
+            ToPanel::Update(order) => Some(Heard::Update(order)),
             ToPanel::Lamps(lamps) => {
                 self.show(now, lamps);
                 None
             }
-            ToPanel::AskButton => Some(FromPanel::Button { down: self.button.level() == Level::Down }),
+            ToPanel::AskButton => Some(Heard::Answer(FromPanel::Button { down: self.button.level() == Level::Down })),
         }
     }
 
@@ -69,12 +84,23 @@ impl Panel {
     }
 
     /// When [`Panel::handle_timeout`] has something to do.
-    pub const fn poll_timeout(&self) -> Option<Millis> {
-        self.button.poll_timeout()
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        match (self.button.poll_timeout(), self.silent_at()) {
+            (Some(button), Some(silent)) => Some(button.min(silent)),
+            (one, None) | (None, one) => one,
+        }
+    }
+
+    /// When the agent is taken for gone. With dark lamps there is nothing to take back.
+    fn silent_at(&self) -> Option<Millis> {
+        (self.lamps != Lamps::default()).then(|| self.heard_at.after(SILENT_MS))
     }
 
     /// Time passed. Returns what to say to the agent.
     pub fn handle_timeout(&mut self, now: Millis) -> Option<FromPanel> {
+        if self.silent_at().is_some_and(|at| now >= at) {
+            self.handle_line_down(now);
+        }
         self.button.handle_timeout(now).map(|press| match press {
             Press::Short => FromPanel::ShortPress,
             Press::Long => FromPanel::LongPress,
@@ -100,14 +126,17 @@ mod tests {
     use bridgepoint_wire::panel::{Lamp, encode};
     use std::vec::Vec;
 
-    fn say(panel: &mut Panel, now: u64, message: ToPanel) -> Vec<FromPanel> {
+    fn say(panel: &mut Panel, now: u64, message: ToPanel) -> Vec<Heard> {
         encode(&message).iter().filter_map(|byte| panel.handle_byte(Millis(now), *byte)).collect()
     }
 
     #[test]
     fn it_answers_who_it_is_and_shows_what_it_is_told() {
         let mut panel = Panel::new(Level::Up);
-        assert_eq!(say(&mut panel, 0, ToPanel::Hello), [FromPanel::Hello { protocol: 1, firmware: FIRMWARE }]);
+        assert_eq!(
+            say(&mut panel, 0, ToPanel::Hello),
+            [Heard::Answer(FromPanel::Hello { protocol: 2, firmware: FIRMWARE })]
+        );
         let lamps = Lamps { record: Lamp::On, mute: Lamp::Off, ready: Lamp::Slow };
         assert_eq!(say(&mut panel, 700, ToPanel::Lamps(lamps)), []);
         assert_eq!(panel.lamps(), lamps);
@@ -126,9 +155,26 @@ mod tests {
     #[test]
     fn asked_where_the_button_is_it_tells_even_what_means_no_press() {
         let mut panel = Panel::new(Level::Down);
-        assert_eq!(say(&mut panel, 0, ToPanel::AskButton), [FromPanel::Button { down: true }]);
+        assert_eq!(say(&mut panel, 0, ToPanel::AskButton), [Heard::Answer(FromPanel::Button { down: true })]);
         panel.handle_edge(Millis(5), Level::Up);
-        assert_eq!(say(&mut panel, 6, ToPanel::AskButton), [FromPanel::Button { down: false }]);
+        assert_eq!(say(&mut panel, 6, ToPanel::AskButton), [Heard::Answer(FromPanel::Button { down: false })]);
+    }
+
+    #[test]
+    fn an_agent_that_falls_silent_on_a_line_that_stays_up_takes_the_lamps_along() {
+        let mut panel = Panel::new(Level::Up);
+        let lamps = ToPanel::Lamps(Lamps { record: Lamp::On, ..Lamps::default() });
+        say(&mut panel, 0, lamps);
+        say(&mut panel, 3_000, ToPanel::Hello);
+        // Noise is not a sign of life.
+        assert_eq!(panel.handle_byte(Millis(6_000), 0x55).or(panel.handle_byte(Millis(6_000), 0)), None);
+        assert_eq!(panel.poll_timeout(), Some(Millis(6_500)));
+        assert_eq!(panel.handle_timeout(Millis(6_499)), None);
+        assert_eq!(panel.levels(Millis(6_499)), [true, false, false]);
+        assert_eq!(panel.handle_timeout(Millis(6_500)), None);
+        assert_eq!((panel.levels(Millis(6_500)), panel.poll_timeout()), ([false; 3], None));
+        say(&mut panel, 9_000, lamps);
+        assert_eq!(panel.levels(Millis(9_000)), [true, false, false]);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::camera::{CameraEvent, CameraRefusal};
 use crate::id::{SessionId, SiteCode};
-use crate::update::UpdateEnd;
 use crate::sound::MicrophoneEvent;
+use crate::update::UpdateEnd;
 
 /// Something that happened at a box.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,14 +2,34 @@
 //!
 //! A frame is COBS(`kind` · `payload` · CRC-16/IBM-3740 of both, big endian) and a zero byte. A reader that meets
 //! garbage waits for the next zero byte: one bad frame costs one frame. No allocator.
+//!
+//! Neither side sees the other come and go on a serial line, so the agent says [`ToPanel::Hello`] every [`HELLO_MS`],
+//! and the panel answers; whoever hears nothing for [`SILENT_MS`] takes the other for gone.
+//!
+//! Protocol 1 has hello, presses and lamps. Protocol 2 adds new firmware ([`update`]), whose frames are said only to a
+//! panel that names protocol 2 or later, and the question where the button is; nothing of protocol 1 has changed.
+
+pub mod update;
 
 use heapless::Vec;
 
-/// The longest frame on the line, with its zero byte.
-pub const MAX_FRAME: usize = 32;
+/// The longest payload of a message.
+pub const MAX_PAYLOAD: usize = update::LONGEST;
+
+/// The longest frame on the line: kind, payload, checksum, one byte of COBS (for up to 254), the zero byte.
+pub const MAX_FRAME: usize = 1 + MAX_PAYLOAD + 2 + 1 + 1;
 
 /// The line's protocol version, said in [`FromPanel::Hello`].
-pub const PROTOCOL: u8 = 1;
+pub const PROTOCOL: u8 = 2;
+
+/// The first version with [`update`].
+pub const PROTOCOL_WITH_UPDATE: u8 = 2;
+
+/// How often the agent says hello, milliseconds.
+pub const HELLO_MS: u64 = 1_000;
+
+/// After this long without a frame the other side is gone, milliseconds: three hellos, and half a second of slack.
+pub const SILENT_MS: u64 = 3_500;
 
 const CRC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_IBM_3740);
 
@@ -32,6 +52,8 @@ pub enum FromPanel {
         /// Pressed.
         down: bool,
     },
+    /// How things stand with the panel's program; said as the answer to each [`ToPanel::Update`].
+    Update(update::Report),
 }
 
 /// What the agent says.
@@ -43,6 +65,8 @@ pub enum ToPanel {
     Lamps(Lamps),
     /// Where is the button now? Asked at boot only; a panel that does not know the question says nothing.
     AskButton,
+    /// About the panel's program.
+    Update(update::Order),
 }
 
 /// What drives the panel's contact in the simulator (`panel-sim press`).
@@ -82,22 +106,23 @@ pub enum Lamp {
 /// A message that crosses the panel's line.
 pub trait Message: Sized {
     /// Kind byte and payload.
-    fn parts(&self) -> (u8, Vec<u8, 4>);
+    fn parts(&self) -> (u8, Vec<u8, MAX_PAYLOAD>);
     /// The message of a kind byte and payload; `None` when there is none.
     fn from_parts(kind: u8, payload: &[u8]) -> Option<Self>;
 }
 
-fn payload(bytes: &[u8]) -> Vec<u8, 4> {
+fn payload(bytes: &[u8]) -> Vec<u8, MAX_PAYLOAD> {
     Vec::from_slice(bytes).unwrap_or_default()
 }
 
 impl Message for FromPanel {
-    fn parts(&self) -> (u8, Vec<u8, 4>) {
+    fn parts(&self) -> (u8, Vec<u8, MAX_PAYLOAD>) {
         match *self {
             Self::Hello { protocol, firmware } => (0x01, payload(&[protocol, firmware])),
             Self::ShortPress => (0x02, payload(&[])),
             Self::LongPress => (0x03, payload(&[])),
-            Self::Button { down } => (0x04, payload(&[u8::from(down)])),
+            Self::Button { down } => (0x10, payload(&[u8::from(down)])),
+            Self::Update(ref report) => (0x04, report.payload()),
         }
     }
     fn from_parts(kind: u8, payload: &[u8]) -> Option<Self> {
@@ -105,18 +130,20 @@ impl Message for FromPanel {
             (0x01, &[protocol, firmware]) => Some(Self::Hello { protocol, firmware }),
             (0x02, []) => Some(Self::ShortPress),
             (0x03, []) => Some(Self::LongPress),
-            (0x04, &[down @ (0 | 1)]) => Some(Self::Button { down: down == 1 }),
+            (0x10, &[down @ (0 | 1)]) => Some(Self::Button { down: down == 1 }),
+            (0x04, payload) => update::Report::from_payload(payload).map(Self::Update),
             _ => None,
         }
     }
 }
 
 impl Message for ToPanel {
-    fn parts(&self) -> (u8, Vec<u8, 4>) {
+    fn parts(&self) -> (u8, Vec<u8, MAX_PAYLOAD>) {
         match *self {
             Self::Hello => (0x81, payload(&[])),
             Self::Lamps(Lamps { record, mute, ready }) => (0x82, payload(&[record as u8, mute as u8, ready as u8])),
-            Self::AskButton => (0x83, payload(&[])),
+            Self::AskButton => (0x90, payload(&[])),
+            Self::Update(ref order) => order.parts(),
         }
     }
     fn from_parts(kind: u8, payload: &[u8]) -> Option<Self> {
@@ -125,14 +152,14 @@ impl Message for ToPanel {
             (0x82, &[record, mute, ready]) => {
                 Some(Self::Lamps(Lamps { record: lamp(record)?, mute: lamp(mute)?, ready: lamp(ready)? }))
             }
-            (0x83, []) => Some(Self::AskButton),
-            _ => None,
+            (0x90, []) => Some(Self::AskButton),
+            (kind, payload) => update::Order::from_parts(kind, payload).map(Self::Update),
         }
     }
 }
 
 impl Message for Contact {
-    fn parts(&self) -> (u8, Vec<u8, 4>) {
+    fn parts(&self) -> (u8, Vec<u8, MAX_PAYLOAD>) {
         match self {
             Self::Down => (0xC1, payload(&[])),
             Self::Up => (0xC2, payload(&[])),
@@ -160,8 +187,8 @@ const fn lamp(byte: u8) -> Option<Lamp> {
 /// The bytes of one frame, zero byte included.
 pub fn encode<M: Message>(message: &M) -> Vec<u8, MAX_FRAME> {
     let (kind, payload) = message.parts();
-    let mut plain: Vec<u8, 8> = Vec::new();
-    // 1 + at most 4 + 2 bytes fit into 8, and COBS of them plus the zero byte into MAX_FRAME.
+    // Kind, payload and checksum fit, and COBS of them with the zero byte is MAX_FRAME.
+    let mut plain: Vec<u8, { 1 + MAX_PAYLOAD + 2 }> = Vec::new();
     let _ = plain.push(kind);
     let _ = plain.extend_from_slice(&payload);
     let sum = CRC.checksum(&plain);
@@ -241,6 +268,67 @@ mod tests {
                 assert_eq!(read::<FromPanel>(&mut reader, &bad), [], "byte {at} bit {bit}");
             }
         }
+    }
+
+    #[test]
+    fn the_longest_frame_fits_and_comes_back() {
+        let full = update::Chunk::new(u32::MAX, &[0; update::CHUNK]).unwrap();
+        let message = ToPanel::Update(update::Order::Chunk(full));
+        let frame = encode(&message);
+        assert_eq!(frame.len(), MAX_FRAME);
+        assert_eq!(read::<ToPanel>(&mut Reader::default(), &frame), [message]);
+        assert_eq!(update::Chunk::new(0, &[0; update::CHUNK + 1]), None);
+        assert_eq!(update::Chunk::new(0, &[]), None);
+    }
+
+    /// One frame of each kind after the other, and the file's bytes read back as them.
+    fn holds<M: Message + PartialEq + core::fmt::Debug>(messages: &[M], golden: &[u8]) {
+        let bytes: alloc::vec::Vec<u8> = messages.iter().flat_map(encode).collect();
+        assert_eq!(bytes, golden);
+        assert_eq!(read::<M>(&mut Reader::default(), golden), messages);
+    }
+
+    #[test]
+    fn v2_orders() {
+        use update::{Chunk, Offer, Order};
+        let orders = [
+            Order::Ask,
+            Order::Begin(Offer { version: 7, length: 20_480, crc32: 0xCBF4_3926 }),
+            Order::Chunk(Chunk::new(512, &[1, 0, 2, 0, 0, 3, 4, 5]).unwrap()),
+            Order::Verify,
+            Order::Activate,
+            Order::Confirm { version: 7 },
+        ];
+        holds(&orders.map(ToPanel::Update), include_bytes!("../tests/golden/v2-panel-orders.bin"));
+    }
+
+    #[test]
+    fn v2_reports() {
+        use update::{Incoming, Program, Refusal, Report, Slot};
+        let running = Program { slot: Slot::A, version: 6, on_trial: false };
+        let report = |incoming| Report { running, rejected: 5, incoming };
+        let refusals = [
+            Refusal::NoSlots,
+            Refusal::OnTrial,
+            Refusal::TooLong,
+            Refusal::Damaged,
+            Refusal::Misplaced,
+            Refusal::OutOfTurn,
+            Refusal::Flash,
+        ];
+        let mut reports = alloc::vec![
+            report(Incoming::None),
+            report(Incoming::Receiving { crc32: 0xCBF4_3926, next: 512 }),
+            report(Incoming::Verified { crc32: 0xCBF4_3926 }),
+            Report {
+                running: Program { slot: Slot::B, version: 7, on_trial: true },
+                rejected: 0,
+                incoming: Incoming::None
+            },
+        ];
+        reports.extend(refusals.map(|refusal| report(Incoming::Refused(refusal))));
+        let reports: alloc::vec::Vec<_> = reports.into_iter().map(FromPanel::Update).collect();
+        holds(&reports, include_bytes!("../tests/golden/v2-panel-reports.bin"));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bridgepoint_panel::{Level, Millis, Panel};
+use bridgepoint_panel::{Heard, Level, Millis, Panel};
+use bridgepoint_wire::panel::update::Report;
 use bridgepoint_wire::panel::{Contact, FromPanel, Reader, ToPanel, encode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::OwnedWriteHalf;
@@ -69,7 +70,10 @@ async fn run(mut inputs: mpsc::Receiver<Input>, lamps: watch::Sender<ToPanel>) {
                 line = Some(writer);
                 Some(panel.handle_line_up())
             }
-            Some(Input::LineByte(byte)) => panel.handle_byte(now(), byte),
+            Some(Input::LineByte(byte)) => panel.handle_byte(now(), byte).map(|heard| match heard {
+                Heard::Answer(answer) => answer,
+                Heard::Update(_) => FromPanel::Update(Report::WITHOUT_SLOTS),
+            }),
             Some(Input::LineDown) => {
                 line = None;
                 panel.handle_line_down(now());

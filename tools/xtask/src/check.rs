@@ -47,11 +47,13 @@ pub fn check() -> Result<ExitCode> {
 }
 
 fn format() -> Result<()> {
-    run(cargo()?.args(["fmt", "--all", "--check"]))
+    run(cargo()?.args(["fmt", "--all", "--check"]))?;
+    run(cargo()?.args(["fmt", "--all", "--check", "--manifest-path", "firmware/mcu/Cargo.toml"]))
 }
 
 fn clippy() -> Result<()> {
-    run(cargo()?.args(["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+    let all = ["--release", "--workspace", "--all-targets", "--features", "scenarios/image", "--quiet"];
+    run(cargo()?.arg("clippy").args(all).args(["--", "-D", "warnings"]))
 }
 
 fn docs() -> Result<()> {

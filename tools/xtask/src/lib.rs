@@ -3,8 +3,11 @@
 //! `cargo xtask demo`, the benchmarks and the scenarios in `tests/` all start the system through [`stack::Stack`].
 
 pub mod clips;
+pub mod cross;
 pub mod films;
+pub mod firmware;
 pub mod measure;
+pub mod panel_qemu;
 pub mod process;
 pub mod site_sim;
 pub mod sites;

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod demo;
 mod deny;
+mod flashing;
 mod rules;
 mod setup;
 mod test;
@@ -30,14 +31,22 @@ enum Command {
         /// Install without asking.
         #[arg(long)]
         yes: bool,
+        /// What the tests in QEMU need, too.
+        #[arg(long)]
+        image: bool,
     },
     /// A whole reception on this machine: centre and boxes, on record until Ctrl-C.
     Demo(demo::Args),
     /// All tests, or those whose name (or scenario file) holds FILTER.
     Test {
+        /// The tests in QEMU instead; FILTER is then one of tests/image.
+        #[arg(long)]
+        image: bool,
         /// Part of a test's name, or a scenario's file name.
         filter: Option<String>,
     },
+    /// Compile the front panel's program, and make the files that a board and a box are given.
+    Firmware(flashing::Args),
     /// What every submission must pass besides its tests.
     Check,
     /// Measure: start, latency, mix.
@@ -50,9 +59,14 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Setup { yes } => setup::setup(setup::Scope::All, yes).map(|()| ExitCode::SUCCESS),
+        Command::Setup { yes, image } => {
+            let scope = if image { setup::Scope::Image } else { setup::Scope::All };
+            setup::setup(scope, yes).map(|()| ExitCode::SUCCESS)
+        }
         Command::Demo(args) => demo::demo(&args),
-        Command::Test { filter } => test::test(filter.as_deref()),
+        Command::Test { image: false, filter } => test::test(filter.as_deref()),
+        Command::Test { image: true, filter } => test::image(filter.as_deref()),
+        Command::Firmware(args) => flashing::make(&args).map(|()| ExitCode::SUCCESS),
         Command::Check => check::check(),
         Command::Bench(args) => bench::bench(&args),
         Command::Soak(args) => run_soak(&args),

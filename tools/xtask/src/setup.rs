@@ -16,6 +16,8 @@ pub enum Scope {
     Demo,
     /// Run the tests and the benchmarks too.
     All,
+    /// Run the tests in QEMU too, which compile for other processors.
+    Image,
 }
 
 struct Package {
@@ -28,7 +30,7 @@ const fn package(name: &'static str, scope: Scope, why: &'static str) -> Package
     Package { name, scope, why }
 }
 
-const PACKAGES: [Package; 26] = [
+const PACKAGES: [Package; 28] = [
     package("build-essential", Scope::Demo, "build: C compiler and linker"),
     package("pkg-config", Scope::Demo, "build: finds GStreamer"),
     package("cmake", Scope::Demo, "build: Opus and the cryptographic library"),
@@ -55,6 +57,8 @@ const PACKAGES: [Package; 26] = [
     package("rauc", Scope::All, "tests: installs updates and switches slots"),
     package("dbus", Scope::All, "tests: a bus of RAUC's own"),
     package("python3-venv", Scope::All, "check: linters of the image's recipes"),
+    package("qemu-system-arm", Scope::Image, "image tests: plays the front panel's board"),
+    package("mmdebstrap", Scope::Image, "image tests: Debian's compiler, where rustup cannot install a target"),
 ];
 
 /// Packages that start a service of the same name when they are installed.

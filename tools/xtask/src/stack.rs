@@ -15,6 +15,8 @@ use serde_json::Value;
 pub use boxes::AtBox;
 pub use centre::{Centre, free_tcp_ports};
 
+use crate::firmware::Firmware;
+use crate::panel_qemu::QemuPanel;
 use crate::process::{Supervisor, wait_for};
 use crate::sites::Site;
 use crate::summary::{self, BoxPids, BoxStatus, Identity, Pids, ServerStatus, Summary};
@@ -155,6 +157,17 @@ impl Stack {
             bail!("{program} ends again and again ({}):\n{tail}", crate::process::ending(kept.ended));
         }
         Ok(())
+    }
+
+    /// Puts the real program, on a board in QEMU, in the place of a site's panel in software.
+    pub fn exchange_panel(&self, code: &str, firmware: &Firmware, version: u32) -> Result<QemuPanel> {
+        let at_box = self.at(code)?;
+        let name = at_box.panel_name();
+        self.supervisor.stop(std::slice::from_ref(&name), Duration::from_secs(5));
+        let home = self.plan.dir.join("boxes").join(code);
+        let panel = QemuPanel::new(firmware, version, &home, &at_box.line, &at_box.contact)?;
+        self.supervisor.keep(panel.spec(&name))?;
+        Ok(panel)
     }
 
     /// Presses a site's button for that long; 1,500 ms and more is a long press. Returns when the finger is off.

@@ -5,7 +5,9 @@ use std::io::{BufRead as _, BufReader, Write as _, stdout};
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use xtask::firmware::Firmware;
+use xtask::panel_qemu;
 use xtask::words::say;
 use xtask::workspace::{cargo, gst_registry, root, run, target};
 
@@ -58,7 +60,28 @@ pub fn test(filter: Option<&str>) -> Result<ExitCode> {
     say("Dựng chương trình và các bài kiểm thử", "Building programs and tests");
     // Scenarios run the real programs: those must be there before.
     run(cargo()?.args(["build", "--release", "--workspace"]))?;
-    let which = selection(filter);
+    run_tests(&selection(filter))
+}
+
+/// The tests in QEMU: `tests/image/<filter>.rs`, or all of them. The last line is `N passed, N failed`.
+pub fn image(filter: Option<&str>) -> Result<ExitCode> {
+    setup(Scope::Image, false)?;
+    let test = match filter {
+        Some(name) if root().join("tests/image").join(format!("{name}.rs")).is_file() => format!("image_{name}"),
+        Some(name) => bail!("tests/image has no {name}.rs"),
+        None => "image_*".to_owned(),
+    };
+    say("Dựng chương trình của bảng nút", "Building the front panel's program");
+    Firmware::build(panel_qemu::BOARD)?;
+    say("Dựng chương trình và các bài kiểm thử", "Building programs and tests");
+    run(cargo()?.args(["build", "--release"]))?;
+    let package = ["-p", "scenarios", "--features", "image", "--test", &test].map(str::to_owned).to_vec();
+    // One after the other: these tests take the whole machine.
+    run_tests(&[package, ["--", "--nocapture", "--test-threads=1"].map(str::to_owned).to_vec()])
+}
+
+/// Builds and runs tests; `which` are cargo's arguments, then those of the tests.
+fn run_tests(which: &[Vec<String>; 2]) -> Result<ExitCode> {
     run(cargo()?.args(["test", "--release", "--no-run"]).args(&which[0]))?;
     say("Chạy các bài kiểm thử", "Running the tests");
     let mut command = cargo()?;

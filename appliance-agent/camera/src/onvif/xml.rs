@@ -40,7 +40,7 @@ impl Family {
             "http://schemas.xmlsoap.org/ws/2005/04/discovery"
             | "http://docs.oasis-open.org/ws-dd/ns/discovery/2009/01" => Self::Discovery,
             onvif if onvif.starts_with("http://www.onvif.org/") => Self::Onvif,
-            _ => Self::Onvif,
+            _ => Self::Foreign,
         }
     }
 }

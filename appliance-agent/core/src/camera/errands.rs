@@ -102,7 +102,7 @@ impl Camera {
                 ErrandKind::Clear(preset) => self.forget(by, preset),
                 // *Done* without a place.
                 ErrandKind::StorePlace(..) => {
-                    self.say(CameraEvent::Failed { by, reason: CameraRefusal::PositionUnknown })
+                    self.say(CameraEvent::Failed { by, reason: CameraRefusal::PositionUnknown });
                 }
             }
         }

@@ -12,7 +12,7 @@ use super::SPEED_OF_SOUND;
 
 pub(crate) const RATE: f32 = 48_000.0;
 
-/// SplitMix64.
+/// `SplitMix64`.
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(pub u64);
 
@@ -184,6 +184,8 @@ pub(crate) fn convolve(signal: &[f32], response: &[f32]) -> Vec<f32> {
     let mut out = inverse.make_output_vec();
     inverse.process(&mut product, &mut out).unwrap();
     out.truncate(signal.len());
-    out.iter_mut().for_each(|sample| *sample /= len as f32);
+    for sample in &mut out {
+        *sample /= len as f32;
+    }
     out
 }

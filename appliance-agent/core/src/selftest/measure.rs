@@ -157,6 +157,8 @@ fn in_time(planner: &mut RealFftPlanner<f32>, len: usize, mut spectrum: Vec<Comp
     }
     let mut time = plan.make_output_vec();
     plan.process(&mut spectrum, &mut time).expect("the buffers have the plan's own lengths, and the ends are real");
-    time.iter_mut().for_each(|value| *value /= len as f32);
+    for value in &mut time {
+        *value /= len as f32;
+    }
     time
 }

@@ -43,10 +43,10 @@ fn as_installed(n: usize, (delay, gain): (f32, f32)) -> Vec<f32> {
 }
 
 fn installed() -> Vec<Option<Reading>> {
-    judge(array(as_installed), &[], &Thresholds::default()).readings()
+    judge(&array(as_installed), &[], &Thresholds::default()).readings()
 }
 
-fn verdicts(measured: Vec<Measured>) -> Vec<Verdict> {
+fn verdicts(measured: &[Measured]) -> Vec<Verdict> {
     let report = judge(measured, &installed(), &Thresholds::default());
     report.microphones.into_iter().map(|(_, verdict)| verdict).collect()
 }
@@ -92,13 +92,13 @@ fn a_room_does_not_hide_the_direct_sound() {
 #[test]
 fn what_is_as_on_the_day_of_installation_is_good_also_when_the_devices_start_later() {
     let later = array(|n, (delay, gain)| capture(delay + 7.3, gain - 1.0, 0.001, 500 + n as u64));
-    assert_eq!(verdicts(later), [Verdict::Good; 4]);
+    assert_eq!(verdicts(&later), [Verdict::Good; 4]);
 }
 
 #[test]
 fn a_dead_a_deaf_and_an_overdriven_microphone_are_told_apart() {
     let mut dice = Dice(3);
-    let found = verdicts(array(|n, place| match n {
+    let found = verdicts(&array(|n, place| match n {
         0 => vec![0.0; 96_000],
         1 => dice.clone().noise(96_000, 0.001),
         2 => as_installed(n, place).iter().map(|sample| (sample * 80.0).clamp(-1.0, 1.0)).collect(),
@@ -112,7 +112,7 @@ fn a_dead_a_deaf_and_an_overdriven_microphone_are_told_apart() {
 
 #[test]
 fn weaker_louder_and_later_are_said_with_their_figures() {
-    let found = verdicts(array(|n, (delay, gain)| match n {
+    let found = verdicts(&array(|n, (delay, gain)| match n {
         0 => capture(delay, gain - 12.0, 0.000_5, 1),
         1 => capture(delay, gain + 12.0, 0.000_5, 2),
         2 => capture(delay + 45.0, gain, 0.000_5, 3),
@@ -127,17 +127,17 @@ fn weaker_louder_and_later_are_said_with_their_figures() {
 #[test]
 fn swapped_cables_are_found_and_a_moved_microphone_is_not_taken_for_them() {
     let swap = |n: usize, with: usize, place| as_installed(with, if n == with { place } else { PLACES[with] });
-    let found = verdicts(array(|n, place| swap(n, [2, 1, 0, 3][n], place)));
+    let found = verdicts(&array(|n, place| swap(n, [2, 1, 0, 3][n], place)));
     assert_eq!(found, [Verdict::Swapped { with: 2 }, Verdict::Good, Verdict::Swapped { with: 0 }, Verdict::Good]);
-    let found = verdicts(array(|n, place| swap(n, [1, 2, 0, 3][n], place)));
+    let found = verdicts(&array(|n, place| swap(n, [1, 2, 0, 3][n], place)));
     assert_eq!(found[..3], [1, 2, 0].map(|with| Verdict::Swapped { with }));
-    let moved = verdicts(array(|n, place| swap(n, [0, 1, 0, 3][n], place)));
+    let moved = verdicts(&array(|n, place| swap(n, [0, 1, 0, 3][n], place)));
     assert!(moved.iter().all(|verdict| !matches!(verdict, Verdict::Swapped { .. })), "{moved:?}");
 }
 
 #[test]
 fn noise_that_drowns_the_test_makes_no_values_of_installation() {
-    let report = judge(array(|n, (delay, gain)| capture(delay, gain, 0.02, n as u64)), &[], &Thresholds::default());
+    let report = judge(&array(|n, (delay, gain)| capture(delay, gain, 0.02, n as u64)), &[], &Thresholds::default());
     assert!(
         report.microphones.iter().skip(1).all(|(_, verdict)| matches!(verdict, Verdict::Noisy { .. })),
         "{report:?}"
@@ -149,7 +149,7 @@ fn noise_that_drowns_the_test_makes_no_values_of_installation() {
 fn when_nobody_hears_the_test_the_loudspeaker_is_blamed_once() {
     let mut measured = array(|n, _| Dice(n as u64).noise(96_000, 0.001));
     measured[3] = Measured::NoSignal;
-    let report = judge(measured, &installed(), &Thresholds::default());
+    let report = judge(&measured, &installed(), &Thresholds::default());
     let texts = report.texts();
     assert_eq!(texts[0].0, Text::SoundTestNoLoudspeaker);
     assert_eq!(texts[1..], [(Text::SoundTestNoSignal, vec!["4".to_owned()])]);

@@ -117,9 +117,9 @@ pub struct Report {
 
 /// Judges a test. `installed`: the values of the day of installation, by channel; empty when there are none, and only
 /// what can be told without them is.
-pub fn judge(measured: Vec<Measured>, installed: &[Option<Reading>], thresholds: &Thresholds) -> Report {
+pub fn judge(measured: &[Measured], installed: &[Option<Reading>], thresholds: &Thresholds) -> Report {
     let then: Vec<Option<Reading>> = (0..measured.len()).map(|n| installed.get(n).copied().flatten()).collect();
-    let twins = Comparison::new(&measured, &then, thresholds);
+    let twins = Comparison::new(measured, &then, thresholds);
     let verdict = |(n, measured): (usize, Measured)| {
         let verdict = match measured {
             Measured::NoSignal => Verdict::NoSignal,

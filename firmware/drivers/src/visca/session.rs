@@ -333,28 +333,25 @@ impl Session {
         let until = now.after(timing.reply_ms);
         let sent = |message: &Message| message.is_sent() && message.ticket == Some(ticket);
         let earlier = if self.config.dialect == Dialect::Ip { self.flight.find(sent) } else { None };
-        let message = match earlier.and_then(|at| self.flight.get_mut(at)) {
+        let message = if let Some(message) = earlier.and_then(|at| self.flight.get_mut(at)) {
             // The same message again, with the same number.
-            Some(message) => {
-                if let Stage::Sent { until: deadline, sends, .. } = &mut message.stage {
-                    *deadline = until;
-                    *sends = sends.saturating_add(1);
-                }
-                *message
+            if let Stage::Sent { until: deadline, sends, .. } = &mut message.stage {
+                *deadline = until;
+                *sends = sends.saturating_add(1);
             }
-            None => {
-                let message = Message {
-                    ticket: Some(ticket),
-                    request: Request::Command(Command::Stop(axis)),
-                    number: self.take_number(),
-                    wanted_until: now,
-                    attempts: 1,
-                    superseded: false,
-                    stage: Stage::Sent { until, sends: 1, again: false },
-                };
-                self.put_on_its_way(now, message);
-                message
-            }
+            *message
+        } else {
+            let message = Message {
+                ticket: Some(ticket),
+                request: Request::Command(Command::Stop(axis)),
+                number: self.take_number(),
+                wanted_until: now,
+                attempts: 1,
+                superseded: false,
+                stage: Stage::Sent { until, sends: 1, again: false },
+            };
+            self.put_on_its_way(now, message);
+            message
         };
         let bytes = self.wrap_request(&message);
         if unanswered {
@@ -407,7 +404,7 @@ impl Session {
         *until = deadline.min(*until);
         let packet = command::cancel(self.config.address, *socket);
         let number = self.take_number();
-        Some(self.wrap(PayloadType::Command, number, &packet))
+        Some(Self::wrap(PayloadType::Command, number, &packet))
     }
 
     fn say_next(&mut self, now: Millis) -> Option<Transmit> {
@@ -452,10 +449,10 @@ impl Session {
             Request::Command(_) => PayloadType::Command,
             Request::Inquiry(_) => PayloadType::Inquiry,
         };
-        self.wrap(kind, message.number, &message.request.encode(self.config.address))
+        Self::wrap(kind, message.number, &message.request.encode(self.config.address))
     }
 
-    fn wrap(&self, payload: PayloadType, number: Option<u32>, packet: &Packet) -> Transmit {
+    fn wrap(payload: PayloadType, number: Option<u32>, packet: &Packet) -> Transmit {
         match number {
             Some(number) => Header { payload, number }.encode(packet),
             // A packet is shorter than a datagram may be.

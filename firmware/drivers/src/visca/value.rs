@@ -71,7 +71,7 @@ ranged!(
     FocusSpeed, "focus speed", 0..=7
 );
 ranged!(
-    /// The number of a memory, called preset here. Sony's older cameras have 6 or 16 of them; FFh would end the packet.
+    /// The number of a memory, called preset here. Sony's older cameras have 6 or 16 of them; `FFh` would end the packet.
     Preset, "preset", 0..=0xFE
 );
 

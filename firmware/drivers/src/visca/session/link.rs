@@ -101,8 +101,8 @@ impl Session {
             return None;
         }
         let (number, bytes) = match step {
-            Step::AddressSet => (None, self.wrap(PayloadType::DeviceSetting, None, &command::address_set())),
-            Step::ClearAll => (None, self.wrap(PayloadType::DeviceSetting, None, &command::if_clear(None))),
+            Step::AddressSet => (None, Self::wrap(PayloadType::DeviceSetting, None, &command::address_set())),
+            Step::ClearAll => (None, Self::wrap(PayloadType::DeviceSetting, None, &command::if_clear(None))),
             Step::Reset => {
                 self.next_number = self.first_number;
                 (None, Header { payload: PayloadType::Control, number: 0 }.encode(&[RESET]))
@@ -110,7 +110,7 @@ impl Session {
             Step::Clear => {
                 let number = self.take_number();
                 let packet = command::if_clear(Some(self.config.address));
-                (number, self.wrap(PayloadType::DeviceSetting, number, &packet))
+                (number, Self::wrap(PayloadType::DeviceSetting, number, &packet))
             }
         };
         if let Link::Opening { state, .. } = &mut self.link {
