@@ -40,7 +40,7 @@ pub async fn enrol(config: &Config, code: &str) -> Result<Identity, Ending> {
         Answer::Enrolled(enrolled) => enrolled,
         Answer::Refused(refusal) => return Err(refused(refusal, code)),
     };
-    let Enrolled { appliance, site, cert_pem, ca_pem, server_key, broker } = *enrolled;
+    let Enrolled { appliance, site, cert_pem, ca_pem, server_key, broker, replaces: _ } = *enrolled;
     let facts = Facts { v: Facts::VERSION, appliance, site, broker, server_key };
     let key_pem = key.serialize_pem();
     let pems = Pems { key: &key_pem, cert: &cert_pem, ca: &ca_pem };

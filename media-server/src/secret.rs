@@ -2,9 +2,7 @@
 
 use aws_lc_rs::{digest, hmac, rand};
 use bridgepoint_record::journal::hex;
-
-/// Letters and digits that nobody mistakes for another one: no `I`, `L`, `O`, `U`, `0`, `1`.
-const CLEAR: &[u8; 30] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
+use bridgepoint_wire::enrol::CODE_ALPHABET as CLEAR;
 
 /// The system's random source failed; nothing secret can be made.
 #[derive(Debug, thiserror::Error)]

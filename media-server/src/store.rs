@@ -461,6 +461,7 @@ mod tests {
             ca_pem: "ca".into(),
             server_key: "k".into(),
             broker: "b:1".into(),
+            replaces: None,
         }
     }
 

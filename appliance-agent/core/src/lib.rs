@@ -5,6 +5,7 @@
 
 pub mod camera;
 pub mod clock;
+pub mod commissioning;
 pub mod direction;
 pub mod factory_reset;
 pub mod gate;
@@ -13,6 +14,7 @@ pub mod microphones;
 pub mod outbox;
 pub mod panel_update;
 pub mod progress;
+pub mod screen;
 pub mod selftest;
 pub mod session;
 pub mod supervise;

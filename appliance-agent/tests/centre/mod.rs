@@ -314,6 +314,7 @@ impl Centre {
                 ca_pem: self.ca.pem.clone(),
                 server_key: self.server_key.clone(),
                 broker: format!("127.0.0.1:{}", self.port),
+                replaces: None,
             }))
         };
         let envelope = Envelope::new(1, now_ms(), answer);

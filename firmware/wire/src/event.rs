@@ -1,11 +1,13 @@
 //! `up/event`: what happened at a box. Kept in its outbox until the server says that it is stored.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use crate::camera::{CameraEvent, CameraRefusal};
+use crate::commissioning::CommissioningReport;
 use crate::id::{SessionId, SiteCode};
 use crate::sound::MicrophoneEvent;
 use crate::update::UpdateEnd;
@@ -98,6 +100,8 @@ pub enum Event {
     Camera(CameraEvent),
     /// A microphone failed, works again, or another one is heard.
     Microphone(MicrophoneEvent),
+    /// A technician has put up, exchanged or moved the box, and every proof is there.
+    Commissioned(Box<CommissioningReport>),
 }
 
 /// Why a press meant nothing.

@@ -12,6 +12,8 @@ pub mod camera;
 #[cfg(feature = "alloc")]
 pub mod command;
 #[cfg(feature = "alloc")]
+pub mod commissioning;
+#[cfg(feature = "alloc")]
 pub mod enrol;
 #[cfg(feature = "alloc")]
 pub mod envelope;

@@ -426,6 +426,461 @@ texts! {
         vi: ["Kiểm tra âm thanh: ở micro số {0}, tiếng đến sau {1} ms, ngày lắp đặt là {2} ms.", "Loa hoặc micro đã dời chỗ, hoặc có thiết bị mới trên đường tiếng.", "Đặt lại như cũ; nếu thay đổi là cố ý, lưu kết quả này làm mốc mới."],
         en: ["Sound test: at microphone {0} the sound comes after {1} ms, on the day of installation it was {2} ms.", "Loudspeaker or microphone was moved, or there is a new device in between.", "Put it back; if the change was meant, store this result as the new reference."]
     }
+    /// Screen of a box.
+    PressCallUnderWay {
+        vi: ["Cuộc gọi đang được thực hiện.", "", "Đợi trung tâm trả lời, tối đa 10 giây."],
+        en: ["The call is under way.", "", "Wait for the centre's answer, at most 10 seconds."]
+    }
+    /// Screen of a box: title of an installation.
+    WizardNew {
+        vi: ["Lắp đặt điểm cầu", "", ""],
+        en: ["Installing this site", "", ""]
+    }
+    /// Screen of a box: title when it takes another box's place.
+    WizardExchange {
+        vi: ["Thay thiết bị điểm cầu", "", ""],
+        en: ["Exchanging this site's box", "", ""]
+    }
+    /// Screen of a box: title when it stood elsewhere before.
+    WizardMove {
+        vi: ["Chuyển thiết bị đến điểm cầu mới", "", ""],
+        en: ["Moving the box to this site", "", ""]
+    }
+    /// Screen of a box: title at the end.
+    WizardDone {
+        vi: ["Lắp đặt hoàn tất", "", ""],
+        en: ["Installation complete", "", ""]
+    }
+    /// Label before the device's serial number.
+    LabelSerial {
+        vi: ["Số máy", "", ""],
+        en: ["Serial", "", ""]
+    }
+    /// Label above what to do.
+    LabelCure {
+        vi: ["Việc cần làm", "", ""],
+        en: ["What to do", "", ""]
+    }
+    /// Step of an installation.
+    StepCable {
+        vi: ["Cáp mạng", "", ""],
+        en: ["Network cable", "", ""]
+    }
+    /// Step of an installation.
+    StepAddress {
+        vi: ["Địa chỉ mạng", "", ""],
+        en: ["Network address", "", ""]
+    }
+    /// Step of an installation.
+    StepTime {
+        vi: ["Giờ hệ thống", "", ""],
+        en: ["Clock", "", ""]
+    }
+    /// Step of an installation.
+    StepCentre {
+        vi: ["Liên lạc trung tâm", "", ""],
+        en: ["Centre reachable", "", ""]
+    }
+    /// Step of an installation.
+    StepCode {
+        vi: ["Mã đăng ký", "", ""],
+        en: ["Enrolment code", "", ""]
+    }
+    /// Step of an installation.
+    StepEnrolled {
+        vi: ["Đăng ký thiết bị", "", ""],
+        en: ["Enrolled", "", ""]
+    }
+    /// Step of an installation.
+    StepCamera {
+        vi: ["Camera có hình", "", ""],
+        en: ["Camera sees", "", ""]
+    }
+    /// Step of an installation.
+    StepMicrophones {
+        vi: ["Micro có tiếng", "", ""],
+        en: ["Microphones hear", "", ""]
+    }
+    /// Step of an installation.
+    StepEncoder {
+        vi: ["Bộ mã hoá", "", ""],
+        en: ["Encoder runs", "", ""]
+    }
+    /// Step of an installation.
+    StepSpeed {
+        vi: ["Tốc độ đường truyền", "", ""],
+        en: ["Speed of the line", "", ""]
+    }
+    /// Step of an installation.
+    StepCall {
+        vi: ["Gọi thử", "", ""],
+        en: ["Test call", "", ""]
+    }
+    /// Step of an installation.
+    StepPlayback {
+        vi: ["Ghi và phát lại", "", ""],
+        en: ["Record and play back", "", ""]
+    }
+    /// Step under way.
+    DoingCable {
+        vi: ["Đang tìm cáp mạng.", "", "Cắm cáp mạng vào thiết bị và vào bộ định tuyến."],
+        en: ["Looking for the network cable.", "", "Plug the network cable into the box and into the router."]
+    }
+    /// Step under way.
+    DoingAddress {
+        vi: ["Đang xin địa chỉ mạng.", "Bộ định tuyến thường cấp địa chỉ trong vài giây.", "Đợi tối đa 30 giây. Nếu mạng dùng địa chỉ tĩnh, cắm USB có tệp bridgepoint.txt."],
+        en: ["Asking for a network address.", "The router usually gives one within seconds.", "Wait for up to 30 seconds. If the network uses static addresses, plug in a USB stick with the file bridgepoint.txt."]
+    }
+    /// Step under way.
+    DoingTime {
+        vi: ["Đang chỉnh giờ.", "Không có giờ đúng thì không kết nối an toàn được.", "Đợi tối đa 1 phút."],
+        en: ["Setting the clock.", "Without the right time there is no secure connection.", "Wait for up to 1 minute."]
+    }
+    /// Step under way.
+    DoingCentre {
+        vi: ["Đang liên lạc với trung tâm.", "", "Đợi tối đa 10 giây."],
+        en: ["Contacting the centre.", "", "Wait for up to 10 seconds."]
+    }
+    /// Step under way: a code is waited for.
+    DoingCode {
+        vi: ["Nhập mã đăng ký do trung tâm cấp.", "Mã có 8 ký tự, dùng một lần, trong 24 giờ. Không có các ký tự I, L, O, U, 0, 1.", "Gõ mã trên bàn phím USB rồi bấm Enter; hoặc đưa mã QR trước camera; hoặc cắm USB có tệp bridgepoint.txt."],
+        en: ["Enter the enrolment code from the centre.", "It has 8 characters, works once, for 24 hours. It never has I, L, O, U, 0 or 1.", "Type it on a USB keyboard and press Enter; or hold its QR code before the camera; or plug in a USB stick with the file bridgepoint.txt."]
+    }
+    /// Step under way.
+    DoingEnrolled {
+        vi: ["Đang đăng ký thiết bị với trung tâm.", "", "Đợi tối đa 30 giây; không tắt nguồn."],
+        en: ["Enrolling the box at the centre.", "", "Wait for up to 30 seconds; do not switch off."]
+    }
+    /// Step under way.
+    DoingCamera {
+        vi: ["Đang xem hình của camera.", "", "Bật đèn trong phòng và mở nắp ống kính."],
+        en: ["Looking at the camera's picture.", "", "Switch the room's lights on and take the cap off the lens."]
+    }
+    /// Step under way.
+    DoingMicrophones {
+        vi: ["Đang nghe các micro.", "Mọi kênh đều phải nghe được tiếng nói.", "Ngồi vào chỗ của người dân và nói bình thường cho đến khi xong."],
+        en: ["Listening to the microphones.", "Every channel has to hear speech.", "Sit where the citizen sits and speak normally until this is done."]
+    }
+    /// Step under way.
+    DoingEncoder {
+        vi: ["Đang thử bộ mã hoá.", "", "Đợi khoảng 5 giây."],
+        en: ["Trying the encoder.", "", "Wait for about 5 seconds."]
+    }
+    /// Step under way.
+    DoingSpeed {
+        vi: ["Đang đo tốc độ, mỗi chiều 30 giây.", "Người khác dùng mạng lúc này sẽ làm sai kết quả.", "Đợi khoảng 1 phút; không rút cáp."],
+        en: ["Measuring the speed, 30 seconds each way.", "Others who use the line now spoil the result.", "Wait for about 1 minute; leave the cable in."]
+    }
+    /// Step under way.
+    DoingCall {
+        vi: ["Đang gọi thử: trung tâm gửi trả lại hình và tiếng.", "", "Đợi khoảng 12 giây."],
+        en: ["Test call: the centre sends picture and sound back.", "", "Wait for about 12 seconds."]
+    }
+    /// Step under way.
+    DoingPlayback {
+        vi: ["Đang ghi 10 giây, sau đó phát lại.", "Bạn sẽ thấy và nghe chính mình.", "Nói vài câu trước camera, rồi xem và nghe."],
+        en: ["Recording 10 seconds, then playing them back.", "You will see and hear yourself.", "Say a few sentences before the camera, then watch and listen."]
+    }
+    /// Step under way: a person has to say whether the recording was right.
+    DoingConfirm {
+        vi: ["Bạn có thấy hình và nghe tiếng rõ không?", "", "Rõ: bấm Enter, hoặc bấm ngắn nút trên thiết bị. Không rõ: bấm Esc, hoặc giữ nút."],
+        en: ["Did you see and hear the recording well?", "", "Yes: press Enter, or the box's button shortly. No: press Esc, or hold the button."]
+    }
+    /// All is proved; the report goes to the centre.
+    ReportOnTheWay {
+        vi: ["Mọi bước đều đạt. Đang gửi báo cáo lắp đặt.", "Báo cáo được ký bằng khoá của thiết bị.", "Đợi trung tâm xác nhận, thường trong vài giây."],
+        en: ["Every step is passed. Sending the commissioning report.", "It is signed with the box's key.", "Wait for the centre to confirm it, usually within seconds."]
+    }
+    /// All is proved, but the cable is out.
+    ReportNoCable {
+        vi: ["Mọi bước đều đạt, nhưng cáp mạng đã bị rút.", "Báo cáo lắp đặt chưa đến trung tâm; thiết bị giữ báo cáo.", "Cắm lại cáp mạng."],
+        en: ["Every step is passed, but the network cable is out.", "The commissioning report has not reached the centre; the box keeps it.", "Plug the network cable in again."]
+    }
+    /// The end: {0} site, {1} appliance.
+    ReportDone {
+        vi: ["Điểm cầu {0} đã sẵn sàng.", "Trung tâm đã nhận báo cáo lắp đặt của thiết bị {1}. Đèn xanh sáng.", "Rút bàn phím và USB. Giữ nút 1,5 giây để gọi."],
+        en: ["Site {0} is ready.", "The centre has the commissioning report of the box {1}. The green lamp is lit.", "Unplug keyboard and USB stick. Hold the button for 1.5 seconds to call."]
+    }
+    /// What keys do.
+    KeysCode {
+        vi: ["Enter: gửi mã · Backspace: xoá một ký tự · Esc: xoá hết", "", ""],
+        en: ["Enter: send the code · Backspace: one back · Esc: clear", "", ""]
+    }
+    /// What keys do.
+    KeysConfirm {
+        vi: ["Enter hoặc bấm ngắn nút: rõ · Esc hoặc giữ nút: không rõ", "", ""],
+        en: ["Enter or a short press: yes · Esc or a long press: no", "", ""]
+    }
+    /// What keys do.
+    KeysEnrolled {
+        vi: ["Enter hoặc bấm ngắn nút: thử lại · Esc hoặc giữ nút: mã khác", "", ""],
+        en: ["Enter or a short press: try again · Esc or a long press: another code", "", ""]
+    }
+    /// What keys do.
+    KeysRetry {
+        vi: ["Enter hoặc bấm ngắn nút: thử lại ngay", "", ""],
+        en: ["Enter or a short press: try again now", "", ""]
+    }
+    /// Branch of the fault tree.
+    TroubleConnection {
+        vi: ["Không kết nối", "", ""],
+        en: ["No connection", "", ""]
+    }
+    /// Branch of the fault tree.
+    TroublePicture {
+        vi: ["Không có hình", "", ""],
+        en: ["No picture", "", ""]
+    }
+    /// Branch of the fault tree.
+    TroubleSound {
+        vi: ["Không có tiếng", "", ""],
+        en: ["No sound", "", ""]
+    }
+    /// No connection.
+    FaultCableOut {
+        vi: ["Chưa cắm cáp mạng.", "Cổng mạng của thiết bị không có tín hiệu.", "Cắm chặt cáp ở cả hai đầu; nếu vẫn không có tín hiệu, đổi cáp khác hoặc cổng khác của bộ định tuyến."],
+        en: ["The network cable is not connected.", "There is no signal on the box's network socket.", "Push the cable in at both ends; if there is still no signal, take another cable or another socket of the router."]
+    }
+    /// No connection.
+    FaultNoAddress {
+        vi: ["Không nhận được địa chỉ mạng.", "Bộ định tuyến không cấp địa chỉ tự động (DHCP).", "Khởi động lại bộ định tuyến; hoặc cắm USB có tệp bridgepoint.txt ghi địa chỉ tĩnh."],
+        en: ["No network address was given.", "The router gives no addresses by itself (DHCP).", "Restart the router; or plug in a USB stick whose file bridgepoint.txt has a static address."]
+    }
+    /// {0} line, {1} its text.
+    FaultStick {
+        vi: ["Tệp bridgepoint.txt, dòng {0} không đúng: “{1}”.", "Không dùng gì trong tệp này.", "Sửa tệp theo mẫu trong hướng dẫn (address, gateway, dns, code) rồi cắm lại USB."],
+        en: ["File bridgepoint.txt, line {0} is wrong: “{1}”.", "Nothing of this file is used.", "Correct it as the guide shows (address, gateway, dns, code), then plug the stick in again."]
+    }
+    /// No connection.
+    FaultNoClock {
+        vi: ["Không lấy được giờ đúng.", "Mạng có thể chặn máy chủ giờ (NTP, cổng UDP 123).", "Nhờ người quản trị mạng mở NTP; thiết bị tự thử lại."],
+        en: ["The right time is not to be had.", "The network may block time servers (NTP, UDP port 123).", "Ask the network's administrator to open NTP; the box tries again by itself."]
+    }
+    /// {0} seconds.
+    FaultClockWrong {
+        vi: ["Đồng hồ lệch {0} giây.", "Thiết bị đang chỉnh lại giờ.", "Đợi 1 phút; nếu vẫn lệch, tắt và bật lại thiết bị."],
+        en: ["The clock is off by {0} seconds.", "The box is setting it.", "Wait for 1 minute; if it stays so, switch the box off and on."]
+    }
+    /// No connection.
+    FaultCentreUnknown {
+        vi: ["Không tìm được tên của trung tâm.", "Máy chủ tên miền (DNS) không trả lời, hoặc không biết tên này.", "Kiểm tra internet ở một máy khác; với địa chỉ tĩnh, kiểm tra mục dns trong tệp."],
+        en: ["The centre's name is not found.", "The name server (DNS) does not answer, or does not know it.", "Try the internet on another device; with a static address, check dns in the file."]
+    }
+    /// No connection.
+    FaultCentreSilent {
+        vi: ["Trung tâm không trả lời.", "Đường internet có thể bị đứt, hoặc tường lửa chặn cổng ra.", "Kiểm tra internet ở một máy khác; nếu có, nhờ người quản trị mạng mở cổng TCP 8883, 8884."],
+        en: ["The centre does not answer.", "The internet may be down, or a firewall blocks the way out.", "Try the internet on another device; if it works, ask the administrator to open TCP ports 8883 and 8884."]
+    }
+    /// No connection.
+    FaultCentreForeign {
+        vi: ["Một máy khác trả lời thay trung tâm.", "Chứng thư không phải của trung tâm; không gửi gì cả.", "Nhờ người quản trị mạng bỏ kiểm tra TLS cho thiết bị này; nếu không có, gọi bộ phận vận hành."],
+        en: ["Another machine answers in the centre's place.", "Its certificate is not the centre's; nothing was sent.", "Ask the administrator to exempt this box from TLS inspection; if there is none, call the operators."]
+    }
+    /// No connection.
+    FaultCentreRefused {
+        vi: ["Kết nối đến trung tâm bị từ chối.", "Tường lửa chặn, hoặc trung tâm đang bảo trì.", "Đợi 5 phút; nếu vẫn lỗi, gọi bộ phận vận hành."],
+        en: ["The connection to the centre was refused.", "A firewall blocks it, or the centre is being serviced.", "Wait for 5 minutes; if it stays so, call the operators."]
+    }
+    /// {0} characters typed.
+    FaultCodeLength {
+        vi: ["Mã mới có {0} ký tự.", "Mã đăng ký có 8 ký tự.", "Gõ đủ 8 ký tự rồi bấm Enter."],
+        en: ["There are {0} characters so far.", "A code has 8.", "Type all 8, then press Enter."]
+    }
+    /// {0} character.
+    FaultCodeCharacter {
+        vi: ["Không mã nào có ký tự “{0}”.", "Mã chỉ có các số 2–9 và chữ cái không dấu, trừ I, L, O, U.", "Xem lại mã: có thể là một chữ khác; tắt bộ gõ tiếng Việt."],
+        en: ["No code has the character “{0}”.", "Codes have the digits 2–9 and letters except I, L, O and U.", "Look at the code again: it may be another letter."]
+    }
+    /// No picture.
+    FaultCameraMissing {
+        vi: ["Không thấy camera.", "Không có hình nào đến từ camera.", "Cắm chặt cáp hình và nguồn của camera; đợi đèn trên camera sáng."],
+        en: ["There is no camera.", "No picture comes from it.", "Push in the camera's video cable and power; wait for the camera's light."]
+    }
+    /// No picture.
+    FaultPictureBlack {
+        vi: ["Hình của camera đen hoàn toàn.", "Nắp ống kính còn đóng, hoặc camera đang tắt.", "Mở nắp ống kính; kiểm tra đèn trên camera."],
+        en: ["The camera's picture is black.", "The lens cap is on, or the camera sleeps.", "Take the cap off; look at the camera's light."]
+    }
+    /// No picture.
+    FaultPictureCovered {
+        vi: ["Camera bị che.", "Hình chỉ có một màu: có vật ở trước ống kính, hoặc camera quay vào tường.", "Bỏ vật che, lau ống kính, quay camera về phía bàn."],
+        en: ["The camera is covered.", "The picture has one colour: something is before the lens, or it faces a wall.", "Take it away, wipe the lens, turn the camera to the table."]
+    }
+    /// No picture.
+    FaultPictureDark {
+        vi: ["Phòng quá tối.", "Không nhìn rõ mặt người.", "Bật đèn, kéo rèm; không để cửa sổ sáng sau lưng người ngồi."],
+        en: ["The room is too dark.", "Faces cannot be seen.", "Switch the lights on, open the curtains; have no bright window behind the people."]
+    }
+    /// No sound.
+    FaultMicrophoneMissing {
+        vi: ["Không thấy micro.", "Thiết bị không có tiếng nào để gửi.", "Cắm chặt cáp của dàn micro."],
+        en: ["There is no microphone.", "The box has no sound to send.", "Push in the cable of the microphone array."]
+    }
+    /// No sound: {0} channel, from 1.
+    FaultMicrophoneSilent {
+        vi: ["Micro {0} hoàn toàn im lặng.", "Kênh này hỏng, bị tắt, hoặc chưa cắm.", "Kiểm tra cáp và công tắc của micro {0}; nếu vẫn im, đổi micro."],
+        en: ["Microphone {0} is completely silent.", "This channel is broken, switched off or not connected.", "Check the cable and the switch of microphone {0}; if it stays silent, exchange it."]
+    }
+    /// No sound: {0} channel, from 1.
+    FaultMicrophoneQuiet {
+        vi: ["Micro {0} nghe quá nhỏ.", "Người ở xa sẽ không nghe rõ.", "Nói bình thường ở chỗ của người dân; đặt micro gần hơn, bỏ vật che."],
+        en: ["Microphone {0} hears too little.", "Others would not understand the citizen.", "Speak normally where the citizen sits; put the microphone nearer, uncover it."]
+    }
+    /// No sound: {0} channel, from 1.
+    FaultMicrophoneClipped {
+        vi: ["Micro {0} bị quá to.", "Tiếng bị vỡ.", "Đặt micro xa loa và người nói hơn, hoặc giảm mức thu trên dàn micro."],
+        en: ["Microphone {0} is too loud.", "Its sound is distorted.", "Move it away from the loudspeaker and the speaker, or turn down the array's gain."]
+    }
+    /// No picture.
+    FaultEncoderMissing {
+        vi: ["Bộ mã hoá không cho hình.", "Thiết bị không gửi được hình.", "Tắt thiết bị, đợi 10 giây, bật lại; nếu vẫn lỗi, gọi bộ phận vận hành để đổi thiết bị."],
+        en: ["The encoder delivers nothing.", "The box cannot send a picture.", "Switch the box off, wait for 10 seconds, switch it on; if it stays so, ask the operators to exchange it."]
+    }
+    /// {0} pictures out, {1} pictures in.
+    FaultEncoderSlow {
+        vi: ["Bộ mã hoá chỉ kịp {0} trong {1} hình.", "Hình sẽ bị giật.", "Để thoáng khe tản nhiệt; thiết bị tự thử lại. Nếu vẫn lỗi, gọi bộ phận vận hành."],
+        en: ["The encoder managed {0} of {1} pictures.", "The picture would stutter.", "Clear the vents; the box tries again. If it stays so, call the operators."]
+    }
+    /// No connection.
+    FaultLineBroke {
+        vi: ["Đường truyền bị ngắt khi đang đo.", "Một phiên cũng sẽ bị ngắt như vậy.", "Kiểm tra cáp và bộ định tuyến; thiết bị tự đo lại sau 1 phút."],
+        en: ["The line broke while it was measured.", "A session would break in the same way.", "Check cable and router; the box measures again after 1 minute."]
+    }
+    /// {0} up, {1} down, {2} up needed, {3} down needed, kbit/s.
+    FaultLineSlow {
+        vi: ["Đường truyền quá chậm: gửi {0}, nhận {1} kbit/s.", "Cần gửi {2}, nhận {3} kbit/s.", "Ngắt các máy khác khỏi mạng và đo lại; nếu vẫn chậm, báo nhà mạng."],
+        en: ["The line is too slow: {0} up, {1} down, kbit/s.", "Needed: {2} up, {3} down.", "Take other devices off the line and measure again; if it stays slow, tell the provider."]
+    }
+    /// {0} percent.
+    FaultLineLossy {
+        vi: ["Đường truyền mất {0} % gói tin.", "Hình và tiếng sẽ bị ngắt quãng.", "Dùng cáp thay cho Wi-Fi giữa các thiết bị mạng; nếu vẫn mất, báo nhà mạng."],
+        en: ["The line loses {0} % of the packets.", "Picture and sound would be interrupted.", "Use cables, not Wi-Fi, between the network's devices; if it stays so, tell the provider."]
+    }
+    /// No connection.
+    FaultCallBroke {
+        vi: ["Cuộc gọi thử không thành.", "Mạng có thể chặn UDP.", "Nhờ người quản trị mạng mở UDP ra ngoài; thiết bị tự gọi lại."],
+        en: ["The test call failed.", "The network may block UDP.", "Ask the administrator to open UDP to the outside; the box calls again by itself."]
+    }
+    /// No picture.
+    FaultCallNoPicture {
+        vi: ["Gọi thử: hình không trở về đủ.", "Đường truyền nghẽn, hoặc hình không được gửi.", "Ngắt các máy khác khỏi mạng; thiết bị tự gọi lại."],
+        en: ["Test call: too little picture came back.", "The line is congested, or no picture was sent.", "Take other devices off the line; the box calls again by itself."]
+    }
+    /// No sound.
+    FaultCallNoSound {
+        vi: ["Gọi thử: tiếng không trở về đủ.", "Hình có trở về; tiếng thì không.", "Kiểm tra micro có bị tắt không; thiết bị tự gọi lại."],
+        en: ["Test call: too little sound came back.", "The picture did come back.", "See whether the microphone is muted; the box calls again by itself."]
+    }
+    /// {0} milliseconds.
+    FaultCallLate {
+        vi: ["Gọi thử: hình và tiếng về trễ {0} ms.", "Nói chuyện sẽ khó khăn.", "Ngắt các máy khác khỏi mạng; nếu vẫn trễ, báo nhà mạng."],
+        en: ["Test call: picture and sound came {0} ms late.", "A conversation would be hard.", "Take other devices off the line; if it stays so, tell the provider."]
+    }
+    /// No recording.
+    FaultRecordingFailed {
+        vi: ["Không ghi được đoạn thử.", "Bản ghi của phiên cũng sẽ không đủ.", "Thiết bị tự thử lại; nếu vẫn lỗi, gọi bộ phận vận hành để kiểm tra ổ đĩa."],
+        en: ["The test recording failed.", "A session's record would not be complete either.", "The box tries again; if it stays so, have the operators check the disk."]
+    }
+    /// A person said that it was not good.
+    FaultPlaybackDenied {
+        vi: ["Bạn đã báo hình hoặc tiếng không rõ.", "", "Kiểm tra cáp màn hình, âm lượng loa, chỗ đặt micro; rồi bấm Enter để ghi lại."],
+        en: ["You said that picture or sound was not good.", "", "Check the screen's cable, the loudspeaker's volume, the microphone's place; then press Enter to record again."]
+    }
+    /// A part of the box gave no answer.
+    FaultNoAnswer {
+        vi: ["Bước này không có kết quả.", "Một phần của thiết bị không trả lời.", "Thiết bị tự thử lại; nếu lặp lại, tắt, đợi 10 giây rồi bật lại thiết bị."],
+        en: ["This step came to no result.", "A part of the box does not answer.", "The box tries again; if it repeats, switch it off, wait for 10 seconds, switch it on."]
+    }
+    /// Screen of an idle box: {0} site's code.
+    IdleSite {
+        vi: ["Điểm cầu tiếp công dân trực tuyến · {0}", "", ""],
+        en: ["Online citizen reception · site {0}", "", ""]
+    }
+    /// Screen of an idle box: label of the next session.
+    IdleNext {
+        vi: ["Phiên tới", "", ""],
+        en: ["Next session", "", ""]
+    }
+    /// Screen of an idle box: no session is planned.
+    IdleNoNext {
+        vi: ["Chưa có lịch.", "", ""],
+        en: ["None is planned.", "", ""]
+    }
+    /// Screen of an idle box: label of the lamps.
+    IdleLamps {
+        vi: ["Đèn trên thiết bị", "", ""],
+        en: ["The box's lamps", "", ""]
+    }
+    /// Green lamp lit.
+    LampReady {
+        vi: ["Xanh: sẵn sàng", "", ""],
+        en: ["Green: ready", "", ""]
+    }
+    /// Green lamp blinks slowly.
+    LampCalling {
+        vi: ["Xanh nháy chậm: đang gọi", "", ""],
+        en: ["Green, slow blinking: calling", "", ""]
+    }
+    /// Green lamp dark.
+    LampAlone {
+        vi: ["Xanh tắt: chưa có trung tâm", "", ""],
+        en: ["Green dark: no centre yet", "", ""]
+    }
+    /// Red lamp lit.
+    LampRecord {
+        vi: ["Đỏ: đang ghi hình", "", ""],
+        en: ["Red: on record", "", ""]
+    }
+    /// Amber lamp lit.
+    LampMuted {
+        vi: ["Vàng: micro đang tắt", "", ""],
+        en: ["Amber: microphone muted", "", ""]
+    }
+    /// Screen of an idle box.
+    IdleReady {
+        vi: ["Sẵn sàng.", "", "Giữ nút 1,5 giây để gọi."],
+        en: ["Ready.", "", "Hold the button for 1.5 seconds to call."]
+    }
+    /// Screen of an idle box.
+    IdleCalling {
+        vi: ["Đang gọi…", "", "Đợi trung tâm trả lời."],
+        en: ["Calling…", "", "Wait for the centre's answer."]
+    }
+    /// Screen of an idle box.
+    IdleAlone {
+        vi: ["Chưa liên lạc được với trung tâm.", "", "Đợi; thiết bị tự kết nối lại. Nếu quá 5 phút, kiểm tra cáp mạng."],
+        en: ["The centre cannot be reached.", "", "Wait; the box connects again by itself. After 5 minutes, check the network cable."]
+    }
+    /// Screen of a box: title of a refused press.
+    RefusedTitle {
+        vi: ["Không thực hiện được", "", ""],
+        en: ["This is not possible now", "", ""]
+    }
+    /// Screen of a box held at its button at boot.
+    ResetTitle {
+        vi: ["Khôi phục cài đặt gốc", "", ""],
+        en: ["Factory reset", "", ""]
+    }
+    /// {0} seconds.
+    ResetCounting {
+        vi: ["Còn {0} giây.", "Danh tính và khoá của thiết bị sẽ bị xoá; bản ghi được giữ lại.", "Thả nút ngay để huỷ; giữ tiếp để khôi phục."],
+        en: ["{0} seconds left.", "The box's identity and keys will be erased; records are kept.", "Let go now to cancel; hold on to reset."]
+    }
+    /// The button was held long enough.
+    ResetLetGo {
+        vi: ["Thả nút để khôi phục.", "Giữ quá 1 phút: không có gì xảy ra.", "Thả nút."],
+        en: ["Let go to reset the box.", "Held for more than 1 minute: nothing happens.", "Let go of the button."]
+    }
+    /// The reset is done.
+    ScreenResetDone {
+        vi: ["Đã khôi phục cài đặt gốc.", "Thiết bị chưa được đăng ký.", "Đợi thiết bị khởi động, rồi đăng ký lại."],
+        en: ["The box is reset.", "It is not enrolled any more.", "Wait for it to start, then enrol it again."]
+    }
+    /// Label of the list of checks in the fault tree.
+    FaultChecks {
+        vi: ["Đã kiểm tra", "", ""],
+        en: ["What was checked", "", ""]
+    }
 }
 
 impl Text {

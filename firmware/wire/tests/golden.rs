@@ -11,6 +11,10 @@ use bridgepoint_wire::camera::{
     StopReason, Travel, Zoom,
 };
 use bridgepoint_wire::command::{Command, IceCredentials, Join, Order, Outcome, Reply, VideoOrder};
+use bridgepoint_wire::commissioning::{
+    AddressFrom, Addressing, CallProof, ChannelProof, CodeFrom, CommissioningReport, EncoderProof, LineProof, Occasion,
+    PictureProof, PlaybackProof, Proofs,
+};
 use bridgepoint_wire::enrol::{Answer, Enrolled, Refusal, Request};
 use bridgepoint_wire::event::{Ack, CommandRefusal, Event, MutedBy, PressRefusal};
 use bridgepoint_wire::health::{Health, LinkHealth};
@@ -147,6 +151,7 @@ fn v1_enrolment() {
         ca_pem: "PEM".into(),
         server_key: "KEY".into(),
         broker: "127.0.0.1:8883".into(),
+        replaces: None,
     };
     let answers = vec![Answer::Enrolled(Box::new(enrolled)), Answer::Refused(Refusal::UsedCode)];
     holds("v1-enrol-answer.json", answers);
@@ -275,4 +280,55 @@ fn v1_event_microphone() {
         MicrophoneEvent::NoneWorks,
     ];
     holds("v1-event-microphone.json", events.map(Event::Microphone).into());
+}
+
+#[test]
+fn v1_event_commissioned() {
+    let proofs = |how, code_from| Proofs {
+        address: Addressing { how, address: "10.20.30.40/24".into() },
+        clock_offset_ms: -12,
+        centre_rtt_ms: 31,
+        code_from,
+        picture: PictureProof { mean: 112, spread: 48 },
+        sound: vec![ChannelProof { dbfs: -31, peak_dbfs: -12 }, ChannelProof { dbfs: -33, peak_dbfs: -13 }],
+        encoder: EncoderProof { name: "x264".into(), pictures_in: 125, pictures_out: 125 },
+        line: LineProof { seconds: 30, up_kbps: 9_100, down_kbps: 18_400, loss_permille: 2, rtt_ms: 38 },
+        call: CallProof { seconds: 10, pictures: 248, sounds: 499, delay_ms: 290 },
+        playback: PlaybackProof { recorded_ms: 10_040, bytes: 2_480_112 },
+    };
+    let report = |occasion, how, code_from| {
+        Event::Commissioned(Box::new(CommissioningReport {
+            occasion,
+            site: id("17611"),
+            appliance: id("bp-17611-abc"),
+            serial: "BP-2026-000017".into(),
+            version: "0.1.0".into(),
+            took_s: 412,
+            failures: 3,
+            proofs: proofs(how, code_from),
+        }))
+    };
+    let exchange = Occasion::Exchange { replaces: id("bp-17611-old") };
+    let moved = |replaces| Occasion::Move { from: id("16756"), replaces };
+    let events = vec![
+        report(Occasion::First, AddressFrom::Dhcp, CodeFrom::Keyboard),
+        report(exchange, AddressFrom::UsbStick, CodeFrom::UsbStick),
+        report(moved(None), AddressFrom::Dhcp, CodeFrom::QrCode),
+        report(moved(Some(id("bp-17611-old"))), AddressFrom::Dhcp, CodeFrom::Kept),
+    ];
+    holds("v1-event-commissioned.json", events);
+}
+
+#[test]
+fn v1_enrolment_in_place_of_another_box() {
+    let enrolled = Enrolled {
+        appliance: id("bp-17611-abc"),
+        site: id("17611"),
+        cert_pem: "PEM".into(),
+        ca_pem: "PEM".into(),
+        server_key: "KEY".into(),
+        broker: "127.0.0.1:8883".into(),
+        replaces: Some(id("bp-17611-old")),
+    };
+    holds("v1-enrol-answer-replaces.json", vec![Answer::Enrolled(Box::new(enrolled))]);
 }

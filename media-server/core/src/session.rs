@@ -366,7 +366,8 @@ impl Session {
             | Event::Left { .. }
             | Event::Recording { .. }
             | Event::TwinRefused { .. }
-            | Event::Updated { .. } => {}
+            | Event::Updated { .. }
+            | Event::Commissioned(_) => {}
         }
         self.settle_tally(now_ms);
     }

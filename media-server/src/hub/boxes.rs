@@ -331,6 +331,12 @@ impl Hub {
             ca_pem: self.pki.trust_pem.clone(),
             server_key: self.pki.command_public(),
             broker: self.config.broker.to_string(),
+            replaces: self
+                .store
+                .sites()?
+                .into_iter()
+                .find(|known| known.code == *site)
+                .and_then(|known| known.appliance),
         };
         let serial: String = request.serial.chars().filter(|c| !c.is_control()).take(64).collect();
         let earlier = self.store.enrol(code_hash, request_key, &serial, &enrolled, now)?;

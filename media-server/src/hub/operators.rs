@@ -203,7 +203,7 @@ impl Hub {
     /// A new enrolment code for a site and when it expires.
     pub fn make_code(&mut self, site: &SiteCode, by: &str) -> Result<(String, u64), Refused> {
         self.known([site])?;
-        let code = secret::clear(8)?;
+        let code = secret::clear(bridgepoint_wire::enrol::CODE_LEN)?;
         let now = now_ms();
         let hash = secret::keyed(&self.pki.code_key, &code);
         self.store.put_code(&hash, site, by, now + VALID_MS, now)?;
