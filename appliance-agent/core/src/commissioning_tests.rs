@@ -21,8 +21,8 @@ fn identity(replaces: Option<&str>) -> Identity {
     }
 }
 
-fn address(text: &str) -> Option<Addressing> {
-    Some(Addressing { how: AddressFrom::Dhcp, address: text.into() })
+fn address(text: &str) -> Addressing {
+    Addressing { how: AddressFrom::Dhcp, address: text.into() }
 }
 
 /// What a good world answers.
@@ -117,7 +117,7 @@ impl Site {
 
     fn network(&mut self) {
         self.fact(Fact::Link { up: true });
-        self.fact(Fact::Address(address("10.0.0.2/24")));
+        self.fact(Fact::Address(Some(address("10.0.0.2/24"))));
         self.fact(Fact::Clock { offset_ms: -12 });
     }
 
@@ -193,9 +193,9 @@ fn an_unplugged_camera_spoils_what_was_proved_with_it() {
 #[test]
 fn another_address_is_another_line_and_the_same_one_is_not() {
     let mut site = Site::confirming();
-    site.fact(Fact::Address(address("10.0.0.2/24")));
+    site.fact(Fact::Address(Some(address("10.0.0.2/24"))));
     assert_eq!(site.open, None);
-    site.fact(Fact::Address(address("10.0.0.3/24")));
+    site.fact(Fact::Address(Some(address("10.0.0.3/24"))));
     assert!(matches!(site.open, Some((_, Task::TryCentre))));
 }
 
@@ -204,7 +204,7 @@ fn facts_may_come_in_any_order() {
     let mut site = Site::new(Start::New);
     site.fact(Fact::Clock { offset_ms: 0 });
     site.fact(Fact::Stick("code = 7KQ2-M9FD".into()));
-    site.fact(Fact::Address(address("10.0.0.2/24")));
+    site.fact(Fact::Address(Some(address("10.0.0.2/24"))));
     assert_eq!(site.open, None);
     site.fact(Fact::Link { up: true });
     site.answer_well();
@@ -243,7 +243,7 @@ fn a_bad_stick_that_came_too_early_is_told_when_it_matters() {
 fn a_wrong_clock_is_told_with_its_error_and_a_right_one_goes_on() {
     let mut site = Site::new(Start::New);
     site.fact(Fact::Link { up: true });
-    site.fact(Fact::Address(address("10.0.0.2/24")));
+    site.fact(Fact::Address(Some(address("10.0.0.2/24"))));
     site.fact(Fact::Clock { offset_ms: -86_400_000 });
     assert_eq!(site.screen().note.places, ["-86400"]);
     site.fact(Fact::Clock { offset_ms: 2_000 });
@@ -444,7 +444,8 @@ fn happens() -> impl Strategy<Value = Happens> {
     let fact = prop_oneof![
         any::<bool>().prop_map(|up| Fact::Link { up }),
         Just(Fact::Link { up: true }),
-        prop_oneof![Just(None), Just(address("10.0.0.2/24")), Just(address("10.0.0.3/24"))].prop_map(Fact::Address),
+        prop_oneof![Just(None), Just(Some(address("10.0.0.2/24"))), Just(Some(address("10.0.0.3/24")))]
+            .prop_map(Fact::Address),
         (-4_000_i64..4_000).prop_map(|offset_ms| Fact::Clock { offset_ms }),
         stick.prop_map(|file| Fact::Stick(file.into())),
         "[7KQ2M9FDO-]{0,10}".prop_map(Fact::Code),

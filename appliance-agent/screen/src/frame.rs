@@ -154,14 +154,14 @@ impl<'a> Frame<'a> {
     }
 
     /// `cover` of 255 parts of a colour over what is there; nothing outside the frame.
-    pub fn mix(&mut self, x: usize, y: usize, Colour(r, g, b): Colour, cover: u8) {
+    pub fn mix(&mut self, x: usize, y: usize, colour: Colour, cover: u8) {
         if x >= self.width || y >= self.height {
             return;
         }
         let at = y * self.stride + x * self.order.bytes();
         let parts = match self.order {
-            Order::Rgb => [r, g, b],
-            Order::Xrgb => [b, g, r],
+            Order::Rgb => [colour.0, colour.1, colour.2],
+            Order::Xrgb => [colour.2, colour.1, colour.0],
         };
         for (under, over) in self.bytes[at..at + 3].iter_mut().zip(parts) {
             let mixed = u32::from(over) * u32::from(cover) + u32::from(*under) * u32::from(255 - cover);

@@ -14,8 +14,8 @@ impl Commissioning {
     pub fn screen(&self, now: Millis) -> Wizard {
         let (at, note, fault) = match &self.phase {
             Phase::At(step, work) => {
-                let fault = self.fault_shown(work);
-                let note = fault.map_or_else(|| self.undisturbed(*step, work), Fault::note);
+                let fault = Self::fault_shown(work);
+                let note = fault.map_or_else(|| Self::undisturbed(*step, work), Fault::note);
                 (Some(*step), note, fault)
             }
             Phase::Reporting(_) if !self.findings.link_up => (None, Note::plain(Text::ReportNoCable), None),
@@ -56,14 +56,14 @@ impl Commissioning {
         self.findings.identity.as_ref().is_some_and(|identity| identity.replaces.is_some())
     }
 
-    const fn fault_shown<'a>(&self, work: &'a Work) -> Option<&'a Fault> {
+    const fn fault_shown(work: &Work) -> Option<&Fault> {
         match work {
             Work::Failed { fault, .. } | Work::Trying { after: Some(fault), .. } => Some(fault),
             Work::Awaiting { .. } | Work::Trying { after: None, .. } | Work::Confirming { .. } => None,
         }
     }
 
-    fn undisturbed(&self, step: Step, work: &Work) -> Note {
+    fn undisturbed(step: Step, work: &Work) -> Note {
         match work {
             Work::Confirming { .. } => Note::plain(Text::DoingConfirm),
             Work::Awaiting { .. } | Work::Trying { .. } | Work::Failed { .. } => Note::plain(step.doing()),
