@@ -203,7 +203,7 @@ impl Bench {
                 match message {
                     FromPanel::Update(report) => update.handle_report(&report),
                     FromPanel::Hello { .. } => update.handle_hello(),
-                    FromPanel::ShortPress | FromPanel::LongPress => {}
+                    FromPanel::ShortPress | FromPanel::LongPress | FromPanel::Button { .. } => {}
                 }
             }
             update.handle_timeout(now);
