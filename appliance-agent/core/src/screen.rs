@@ -147,7 +147,7 @@ impl FactoryReset {
         match self {
             Self::Counting { left_s } => Note::filled(Text::ResetCounting, [left_s.to_string()]),
             Self::LetGo => Note::plain(Text::ResetLetGo),
-            Self::Done => Note::plain(Text::ScreenResetDone),
+            Self::Done => Note::plain(Text::ResetDone),
         }
     }
 }

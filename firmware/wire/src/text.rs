@@ -277,12 +277,12 @@ texts! {
         en: ["The button was stuck when the box started.", "The box runs as ever, but its button may not work; nothing was erased.", "Check and replace the button, then switch the box off and on."]
     }
     /// {0} records kept, {1} events kept.
-    ResetDone {
+    BoxResetDone {
         vi: ["Thiết bị đã được đưa về trạng thái xuất xưởng; giữ lại {0} bản ghi và {1} sự kiện mà trung tâm chưa xác nhận.", "Danh tính và khoá đã bị xoá; trung tâm không còn biết thiết bị này.", "Đăng ký lại thiết bị với mã mới; bản ghi giữ lại nằm trong records_dir."],
         en: ["The box is as delivered; {0} records and {1} events are kept, which the centre has not acknowledged.", "Identity and keys are erased; the centre does not know this box any more.", "Enrol the box again with a new code; what is kept lies in records_dir."]
     }
     /// {0} file or folder, {1} reason.
-    ResetFailed {
+    BoxResetFailed {
         vi: ["Chưa đưa được thiết bị về trạng thái xuất xưởng: {0} ({1}).", "Việc này tiếp tục ở lần khởi động sau; chưa có bản ghi nào bị mất.", "Tắt và bật lại thiết bị; nếu vẫn lỗi, gọi bộ phận vận hành."],
         en: ["The factory reset is not complete: {0} ({1}).", "It goes on at the next start; no record is lost.", "Switch the box off and on; call the operators if it stays so."]
     }
@@ -872,7 +872,7 @@ texts! {
         en: ["Let go to reset the box.", "Held for more than 1 minute: nothing happens.", "Let go of the button."]
     }
     /// The reset is done.
-    ScreenResetDone {
+    ResetDone {
         vi: ["Đã khôi phục cài đặt gốc.", "Thiết bị chưa được đăng ký.", "Đợi thiết bị khởi động, rồi đăng ký lại."],
         en: ["The box is reset.", "It is not enrolled any more.", "Wait for it to start, then enrol it again."]
     }
