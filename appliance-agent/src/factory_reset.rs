@@ -111,7 +111,8 @@ async fn hear(line: &mut Option<Ends>, frames: &mut Reader) -> io::Result<Option
 }
 
 async fn reset(config: &Config, line: &mut Option<Ends>) -> Result<(), Ending> {
-    let erased = erase::erase(config).map_err(|e| Ending::world(Text::BoxResetFailed, [&e.path.display(), &e.source]))?;
+    let erased =
+        erase::erase(config).map_err(|e| Ending::world(Text::BoxResetFailed, [&e.path.display(), &e.source]))?;
     let Erased { records_kept, events_kept } = erased;
     eprintln!("{}", Text::BoxResetDone.both(&[&records_kept.to_string(), &events_kept.to_string()]));
     // Best effort: the box is reset, whether anybody sees it or not.
