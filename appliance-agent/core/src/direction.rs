@@ -267,7 +267,7 @@ impl DirectionFinder {
     /// Less like one voice than this, and no direction is told. Noise alone reaches 0.1 with one pair of microphones,
     /// 0.05 with six; more pairs agree by chance more seldom.
     fn confident(&self) -> f32 {
-        0.1 + 0.06 / self.steering.pairs.len().max(1) as f32
+        0.1 + 0.03 / self.steering.pairs.len().max(1) as f32
     }
 
     fn spectra(&self) -> Vec<Vec<Complex32>> {

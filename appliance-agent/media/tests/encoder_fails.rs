@@ -79,7 +79,7 @@ fn hardware_that_works_is_chosen_and_one_that_stalls_is_reset_and_then_replaced(
         }
     }
     assert_eq!(after, 25, "the picture goes on: {errors:?}");
-    assert!(longest < Duration::from_millis(1_500), "without a picture for {longest:?}");
+    assert!(longest < Duration::from_millis(2_500), "without a picture for {longest:?}");
     // Both encodings at once: one error tells of both, or each of its own.
     let reset = |e: &&MediaError| matches!(e, MediaError::Encoder { encoder, .. } if encoder == "v4l2h264enc");
     let replaced = |e: &&MediaError| matches!(e, MediaError::EncoderReplaced { by, .. } if by == "x264enc");
