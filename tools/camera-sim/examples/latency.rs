@@ -17,7 +17,7 @@ use bridgepoint_drivers::visca::{
 };
 use embedded_io_adapters::std::FromStd;
 
-const ROUNDS: usize = 1_000;
+const ROUNDS: usize = 300;
 const READ: Duration = Duration::from_millis(2);
 
 /// When a packet of pan and tilt was read, and whether it was a stop.
