@@ -35,7 +35,7 @@ fn a_long_press_starts_a_session_the_lamp_says_on_record_and_a_short_press_mutes
     lamps(&stack, "the panel ready", ["off", "off", "on"]);
 
     stack.press(&code, LONG_PRESS_MS).unwrap();
-    stack.wait_on_record(Duration::from_secs(60)).unwrap();
+    stack.wait_on_record(Duration::from_mins(1)).unwrap();
     lamps(&stack, "the lamp on record", ["on", "off", "on"]);
 
     for muted in [true, false, true] {
@@ -98,7 +98,7 @@ fn the_agent_brings_the_panel_to_its_version_and_never_during_a_session() {
     let begun = Instant::now();
     let log = stack.log(&agent);
     let told = || Ok(fs::read_to_string(&log)?.contains("the panel has a new program"));
-    stack.wait("a new program in the panel", Duration::from_secs(60), told).unwrap();
+    stack.wait("a new program in the panel", Duration::from_mins(1), told).unwrap();
     println!("{} bytes in {:.1} s with the agent's restart", firmware.image(2, 1).len(), begun.elapsed().as_secs_f32());
     let ready = || Ok(stack.lamps(&code).is_ok_and(|lamps| lamps["ready"] == "on"));
     stack.wait("the panel ready", PATIENCE, ready).unwrap();
