@@ -1,5 +1,6 @@
 //! Against a server that breaks off, knows ranges or not, and sends something else.
 
+use std::io::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 

@@ -109,6 +109,16 @@ impl Keys {
         value
     }
 
+    /// Whether a key that must be there is not; then that is a fault.
+    fn is_missing(&mut self, key: &'static str, example: &'static str, faults: &mut Vec<Fault>) -> bool {
+        let missing = self.find(key).is_none();
+        if missing {
+            self.known.push(key);
+            self.fault(key, FaultKind::Missing { example }, faults);
+        }
+        missing
+    }
+
     /// The value of a key that must be there.
     pub fn required<T: DeserializeOwned>(
         &mut self,
@@ -116,12 +126,7 @@ impl Keys {
         example: &'static str,
         faults: &mut Vec<Fault>,
     ) -> Option<T> {
-        if self.find(key).is_none() {
-            self.known.push(key);
-            self.fault(key, FaultKind::Missing { example }, faults);
-            return None;
-        }
-        self.optional(key, example, faults)
+        if self.is_missing(key, example, faults) { None } else { self.optional(key, example, faults) }
     }
 
     /// A number that may be absent and must lie in `range`.
@@ -148,12 +153,7 @@ impl Keys {
         example: &'static str,
         faults: &mut Vec<Fault>,
     ) -> Option<T> {
-        if self.find(key).is_none() {
-            self.known.push(key);
-            self.fault(key, FaultKind::Missing { example }, faults);
-            return None;
-        }
-        self.optional_number(key, range, example, faults)
+        if self.is_missing(key, example, faults) { None } else { self.optional_number(key, range, example, faults) }
     }
 
     /// A word that must be there and be one of `of`; its meaning is returned.

@@ -127,15 +127,14 @@ impl Store {
     pub fn sites(&self) -> Result<Vec<SiteRecord>> {
         let connection = self.lock();
         let mut statement = connection.prepare("SELECT code, name, calls, appliance FROM sites")?;
-        let rows = statement.query_map([], |row| {
-            Ok(SiteRecord {
-                code: id(row, 0)?,
-                name: row.get(1)?,
-                calls: json(row, 2)?,
-                appliance: row.get::<_, Option<String>>(3)?.and_then(|text| text.parse().ok()),
-            })
-        })?;
+        let rows = statement.query_map([], site_record)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// One of them.
+    pub fn site(&self, code: &SiteCode) -> Result<Option<SiteRecord>> {
+        let sql = "SELECT code, name, calls, appliance FROM sites WHERE code = ?1";
+        Ok(self.lock().query_row(sql, [code.as_str()], site_record).optional()?)
     }
 
     /// Adds a site; `false` when its code is taken.
@@ -417,6 +416,15 @@ fn next(change: &Transaction<'_>, name: &str) -> Result<u64> {
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|value| value as u64)
+}
+
+fn site_record(row: &Row<'_>) -> rusqlite::Result<SiteRecord> {
+    Ok(SiteRecord {
+        code: id(row, 0)?,
+        name: row.get(1)?,
+        calls: json(row, 2)?,
+        appliance: row.get::<_, Option<String>>(3)?.and_then(|text| text.parse().ok()),
+    })
 }
 
 fn id<T: std::str::FromStr<Err = bridgepoint_wire::id::BadId>>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {

@@ -252,8 +252,7 @@ fn a_program_that_hangs_is_reset_by_the_watchdog_and_given_up() {
     // A whole image, properly signed for, whose reset vector is a branch to itself.
     let hang = |slot: usize| {
         let mut program = firmware.programs[slot][..1024].to_vec();
-        let places = &firmware.board.places;
-        let at = places.mapped_at + places.offsets[slot] + bridgepoint_panel::image::HEADER + 512;
+        let at = firmware.board.places.program_at(slot) + 512;
         program[4..8].copy_from_slice(&(at | 1).to_le_bytes());
         program[512..514].copy_from_slice(&0xE7FE_u16.to_le_bytes());
         firmware.image_of(&program, 2, slot)

@@ -16,7 +16,7 @@ const PLACES: Places = Places { offsets: [512, 512 + 4096], room: 4096, mapped_a
 
 fn image(version: u32, slot: Slot) -> Vec<u8> {
     let program: Vec<u8> = (0..2_001_u32).map(|n| (n.wrapping_mul(version) >> 3) as u8).collect();
-    let address = PLACES.mapped_at + PLACES.offsets[slot as usize] + HEADER;
+    let address = PLACES.program_at(slot as usize);
     let mut image = Header::of(&program, version, address, BOARD).to_bytes().to_vec();
     image.extend(program);
     image

@@ -85,7 +85,6 @@ pub struct Encodings {
 }
 
 struct Lane {
-    order: VideoOrder,
     scaler: Scaler,
     thinning: Thinning,
     encoder: VideoEncoder,
@@ -94,13 +93,12 @@ struct Lane {
 impl Lane {
     fn new(encoders: &Encoders, order: VideoOrder, on_unit: OnUnit) -> Self {
         let encoder = VideoEncoder { ladder: Ladder::new(encoders.clone()), order, on_unit, running: None };
-        Self { order, scaler: Scaler::default(), thinning: Thinning::new(order.fps), encoder }
+        Self { scaler: Scaler::default(), thinning: Thinning::new(order.fps), encoder }
     }
 
     /// Another bit rate alone costs no key frame.
     fn set_order(&mut self, order: VideoOrder) {
-        let before = std::mem::replace(&mut self.order, order);
-        self.encoder.order = order;
+        let before = std::mem::replace(&mut self.encoder.order, order);
         if (VideoOrder { kbps: order.kbps, ..before }) != order {
             self.encoder.running = None;
             (self.scaler, self.thinning) = (Scaler::default(), Thinning::new(order.fps));
@@ -116,13 +114,14 @@ impl Lane {
 
     /// Pictures per second of a camera with `native` (0: it does not say), thinned to what was ordered.
     fn fps(&self, native: gst::Fraction) -> gst::Fraction {
-        let ordered = gst::Fraction::new(self.order.fps.max(1).into(), 1);
+        let ordered = gst::Fraction::new(self.encoder.order.fps.max(1).into(), 1);
         if native.numer() > 0 { native.min(ordered) } else { ordered }
     }
 }
 
 impl Encodings {
-    /// Encoders for both orders, each of them the best one until it fails; `on_unit` is called on their threads, in the order of each encoding's pictures.
+    /// Encoders for both orders, each of them the best one until it fails; `on_unit` is called on their threads, in the
+    /// order of each encoding's pictures.
     pub fn new(
         encoders: &Encoders,
         main: VideoOrder,
@@ -160,7 +159,7 @@ impl Encodings {
     /// [`MediaError::Encoder`], [`MediaError::EncoderReplaced`], [`MediaError::Picture`].
     pub fn push(&mut self, picture: &Picture, ticks: u64, now: Instant) -> Result<(), MediaError> {
         let native = picture.info.fps();
-        let (main, thumb) = (picture.fitted(&self.main.order), picture.fitted(&self.thumb.order));
+        let (main, thumb) = (picture.fitted(&self.main.encoder.order), picture.fitted(&self.thumb.encoder.order));
         let shared = self.thumb_wanted && main == thumb && self.main.fps(native) <= self.thumb.fps(native);
         if self.shared.swap(shared, Ordering::Relaxed) != shared && shared {
             self.thumb.encoder.running = None;

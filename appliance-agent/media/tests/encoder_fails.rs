@@ -33,8 +33,7 @@ fn choose() -> Encoders {
 
 fn start(encoders: &Encoders) -> (Encodings, Receiver<(Encoding, AccessUnit)>) {
     let (to, units) = channel();
-    let to = Mutex::new(to);
-    let on_unit = move |encoding, unit| drop(to.lock().unwrap().send((encoding, unit)));
+    let on_unit = move |encoding, unit| drop(to.send((encoding, unit)));
     (Encodings::new(encoders, MAIN, THUMB, on_unit), units)
 }
 

@@ -99,6 +99,13 @@ pub struct Places {
     pub board: BoardName,
 }
 
+impl Places {
+    /// Where the processor sees the program in a slot (0 is A): behind the header.
+    pub const fn program_at(&self, slot: usize) -> u32 {
+        self.mapped_at + self.offsets[slot] + HEADER
+    }
+}
+
 /// Reads and checks the image at `offset`, all of it.
 ///
 /// # Errors

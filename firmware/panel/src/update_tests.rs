@@ -112,7 +112,7 @@ impl NorFlash for Handle<'_> {
 
 fn image(version: u32, slot: Slot, board: [u8; 16]) -> Vec<u8> {
     let program: Vec<u8> = (0..301_u32).map(|n| (n * version + n / 7) as u8).collect();
-    let address = PLACES.mapped_at + PLACES.offsets[slot as usize] + HEADER;
+    let address = PLACES.program_at(slot as usize);
     let mut image = Header::of(&program, version, address, board).to_bytes().to_vec();
     image.extend(program);
     image

@@ -331,12 +331,7 @@ impl Hub {
             ca_pem: self.pki.trust_pem.clone(),
             server_key: self.pki.command_public(),
             broker: self.config.broker.to_string(),
-            replaces: self
-                .store
-                .sites()?
-                .into_iter()
-                .find(|known| known.code == *site)
-                .and_then(|known| known.appliance),
+            replaces: self.store.site(site)?.and_then(|known| known.appliance),
         };
         let serial: String = request.serial.chars().filter(|c| !c.is_control()).take(64).collect();
         let earlier = self.store.enrol(code_hash, request_key, &serial, &enrolled, now)?;
@@ -354,8 +349,7 @@ impl Hub {
 
     /// The store's word on a site becomes the fleet's.
     pub(super) fn reload_site(&mut self, site: &SiteCode) -> Result<(), StoreError> {
-        let record = self.store.sites()?.into_iter().find(|record| record.code == *site);
-        if let Some(record) = record {
+        if let Some(record) = self.store.site(site)? {
             self.fleet.put(record);
         }
         self.dirty = true;

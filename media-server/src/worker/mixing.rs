@@ -164,9 +164,7 @@ impl Mixing {
                 self.log();
                 return;
             }
-            if self.mixer.poll_timeout() <= at {
-                self.take_pictures(at);
-            }
+            self.take_pictures(at);
             while let Some(output) = self.mixer.poll(at) {
                 self.carry(output);
             }

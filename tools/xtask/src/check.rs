@@ -1,6 +1,6 @@
 //! `cargo xtask check`: what every submission must pass besides its tests.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -67,8 +67,8 @@ fn docs() -> Result<()> {
 /// dependency that brings std along has a second one, and the build fails (E0152).
 fn no_std() -> Result<()> {
     let manifest = root().join("tools/no-std-proof/Cargo.toml");
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut build = cargo()?;
     build.args(["build", "--quiet", "--locked", "--release", "--manifest-path"]).arg(&manifest);
-    build.env("CARGO_TARGET_DIR", target()?.join("no-std-proof")).env_remove("CARGO_MANIFEST_DIR");
+    build.env("CARGO_TARGET_DIR", target()?.join("no-std-proof"));
     run(&mut build).context("firmware/ needs something that a microcontroller has not")
 }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::unistd::geteuid;
 
 use crate::words::say;
-use crate::workspace::{output, root, run, target};
+use crate::workspace::{cargo, output, root, run, target};
 
 /// Debian's release whose Rust is new enough for `rust-version`.
 const SUITE: &str = "sid";
@@ -65,14 +65,14 @@ impl Cross {
         match self {
             Self::Rustup(of) => {
                 let into = target()?.join("cross/rustup");
-                let mut cargo = host_cargo();
+                let mut cargo = cargo()?;
                 cargo.args(["build", "--locked", "--target", of.triple, "--manifest-path"]).arg(root().join(&manifest));
                 run(cargo.args(args).envs(env.iter().copied()).env("CARGO_TARGET_DIR", &into))?;
                 Ok(into)
             }
             Self::Debian { target: of, rootfs } => {
                 // The folder has no network: sources come through the host's cargo.
-                run(host_cargo().args(["fetch", "--locked", "--manifest-path"]).arg(root().join(&manifest)))?;
+                run(cargo()?.args(["fetch", "--locked", "--manifest-path"]).arg(root().join(&manifest)))?;
                 let into = target()?.join("cross/debian-build");
                 fs::create_dir_all(&into).with_context(|| into.display().to_string())?;
                 let mut inside = inside(rootfs, &into)?;
@@ -84,20 +84,6 @@ impl Cross {
             }
         }
     }
-
-    /// Who compiles, for messages.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Rustup(_) => "rustup",
-            Self::Debian { .. } => "Debian",
-        }
-    }
-}
-
-fn host_cargo() -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.env_remove("CARGO_MANIFEST_DIR");
-    cargo
 }
 
 /// Whether the usual compiler has the target's standard library, now or after having asked rustup for it.

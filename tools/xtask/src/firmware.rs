@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use bridgepoint_panel::boards::{ALL, Layout};
-use bridgepoint_panel::image::{HEADER, Header};
+use bridgepoint_panel::image::Header;
 use object::read::elf::{ElfFile32, ProgramHeader as _};
 use object::{Endianness, elf};
 
@@ -59,8 +59,7 @@ impl Firmware {
             let file = folder.join(file);
             let elf = fs::read(&file)
                 .with_context(|| format!("{} is not built yet: cargo xtask firmware", file.display()))?;
-            let places = &board.places;
-            flat(&elf, places.mapped_at + places.offsets[slot] + HEADER).with_context(|| file.display().to_string())
+            flat(&elf, board.places.program_at(slot)).with_context(|| file.display().to_string())
         };
         Ok(Self { board, programs: [program(0, "a.elf")?, program(1, "b.elf")?], boot: folder.join("boot.elf") })
     }
@@ -73,8 +72,7 @@ impl Firmware {
     /// An image of any bytes: tests of what a panel must survive.
     pub fn image_of(&self, program: &[u8], version: u32, slot: usize) -> Vec<u8> {
         let places = &self.board.places;
-        let address = places.mapped_at + places.offsets[slot] + HEADER;
-        let header = Header::of(program, version, address, places.board);
+        let header = Header::of(program, version, places.program_at(slot), places.board);
         [&header.to_bytes()[..], program].concat()
     }
 

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use serde::Deserialize;
-use xtask::workspace::{cargo, output, root};
+use xtask::workspace::root;
+
+use crate::metadata::{Metadata, Node};
 
 /// One door per dependency: only these crates of ours may name it.
 const DOORS: [(&str, &[&str]); 9] = [
@@ -33,52 +34,9 @@ const FILES: [(&str, &str, &str); 4] = [
     ("media-server/src", "rusqlite::", "store.rs"),
 ];
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    workspace_members: BTreeSet<String>,
-    resolve: Resolve,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    id: String,
-    name: String,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    kind: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Edge>,
-}
-
-#[derive(Deserialize)]
-struct Edge {
-    pkg: String,
-    dep_kinds: Vec<Kind>,
-}
-
-#[derive(Deserialize)]
-struct Kind {
-    kind: Option<String>,
-}
-
 /// All rules at once; every breach is named.
 pub fn check() -> Result<()> {
-    let json = output(cargo()?.args(["metadata", "--format-version", "1", "--quiet"]))?;
-    let metadata: Metadata = serde_json::from_str(&json).context("cargo metadata")?;
+    let metadata = Metadata::read(&[])?;
     let mut breaches = direct(&metadata);
     breaches.extend(cores(&metadata));
     breaches.extend(files()?);
@@ -93,7 +51,7 @@ fn direct(metadata: &Metadata) -> Vec<String> {
     let ours = metadata.packages.iter().filter(|package| metadata.workspace_members.contains(&package.id));
     let mut breaches = Vec::new();
     for package in ours {
-        for dependency in package.dependencies.iter().filter(|d| d.kind.as_deref() != Some("dev")) {
+        for dependency in package.built_from() {
             let door = DOORS.iter().find(|(name, _)| *name == dependency.name);
             if let Some((name, doors)) = door
                 && !doors.contains(&package.name.as_str())

@@ -21,7 +21,7 @@ pub fn check() -> Result<()> {
         note("SKIPPED: systemd-analyze is missing (Debian package systemd). The units were NOT checked");
         return Ok(());
     }
-    let units = units(&root().join("appliance-agent/os/systemd/system"))?;
+    let units = listed(&root().join("appliance-agent/os/systemd/system"))?;
     let stage = stage(&units)?;
     let mut faults = Vec::new();
     for unit in &units {
@@ -50,7 +50,7 @@ fn there(program: &str) -> bool {
     Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
-fn units(folder: &Path) -> Result<Vec<PathBuf>> {
+fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut units = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     units.sort();
@@ -69,14 +69,9 @@ fn stage(units: &[PathBuf]) -> Result<PathBuf> {
     let folder = stage.join("usr/lib/systemd/system");
     fs::create_dir_all(&folder)?;
     // systemd's own targets, which every unit needs, are the same everywhere; its services are the image's.
-    let own = fs::read_dir("/usr/lib/systemd/system").context("units of systemd itself")?;
-    for unit in own.map(|entry| Ok::<_, std::io::Error>(entry?.path())) {
-        let unit = unit?;
-        if unit.extension().is_some_and(|end| end == "target") {
-            fs::copy(&unit, folder.join(unit.file_name().context("a unit has a name")?))?;
-        }
-    }
-    for unit in units {
+    let own = listed(Path::new("/usr/lib/systemd/system"))?;
+    let targets = own.iter().filter(|unit| unit.extension().is_some_and(|end| end == "target"));
+    for unit in targets.chain(units) {
         fs::copy(unit, folder.join(unit.file_name().context("a unit has a name")?))?;
     }
     for program in ["usr/bin/bridgepoint-agent", "usr/bin/rauc", "bin/true"] {

@@ -2,7 +2,6 @@
 #![no_std]
 #![no_main]
 
-use bridgepoint_panel::image::HEADER;
 use bridgepoint_panel::slots::{Log, Start, choose};
 use cortex_m::Peripherals;
 use cortex_m_rt::entry;
@@ -17,7 +16,7 @@ fn main() -> ! {
         Err(_) => reset_later(),
     };
     match chosen {
-        Ok(Start { slot, .. }) => run(LAYOUT.places.mapped_at + LAYOUT.places.offsets[slot as usize] + HEADER),
+        Ok(Start { slot, .. }) => run(LAYOUT.places.program_at(slot as usize)),
         Err(_) => reset_later(),
     }
 }

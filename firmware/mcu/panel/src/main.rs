@@ -2,7 +2,7 @@
 #![no_std]
 #![no_main]
 
-use bridgepoint_panel::image::{HEADER, check};
+use bridgepoint_panel::image::check;
 use bridgepoint_panel::slots::{Choice, Log};
 use bridgepoint_panel::update::{Then, Updater};
 use bridgepoint_panel::{Heard, Level, Millis, Panel};
@@ -61,8 +61,7 @@ fn updater() -> Option<Updater<LogFlash, SlotFlash>> {
     // SAFETY: the register is only read.
     let table = unsafe { (*SCB::PTR).vtor.read() };
     let places = &LAYOUT.places;
-    let begins_at = |slot: Slot| places.mapped_at + places.offsets[slot as usize] + HEADER;
-    let slot = [Slot::A, Slot::B].into_iter().find(|slot| begins_at(*slot) == table)?;
+    let slot = [Slot::A, Slot::B].into_iter().find(|slot| places.program_at(*slot as usize) == table)?;
     let header = check(&mut slots, places, places.offsets[slot as usize]).ok()?;
     let on_trial = matches!(log.state().choice, Choice::Trial { slot: tried, .. } if tried == slot);
     let running = Program { slot, version: header.version, on_trial };

@@ -230,8 +230,7 @@ impl<'a> Bench<'a> {
         let mut metadata = cargo()?;
         metadata.args(["metadata", "--frozen", "--format-version", "1", "--quiet", "--manifest-path"]);
         metadata.arg(Path::new(&source).join("Cargo.toml"));
-        metadata.args(["--config", "source.crates-io.replace-with = \"vendored\"", "--config"]);
-        metadata.arg(format!("source.vendored.directory = {vendor:?}"));
+        metadata.args(super::crates::vendored_from(&vendor));
         output(metadata.current_dir(&source)).context("cargo does not take what bitbake unpacked for Cargo.lock")?;
         note("cargo metadata --frozen: ok");
         Ok(())

@@ -5,11 +5,11 @@
 //! Cargo.lock: cargo resolves the whole workspace for every platform, whatever it is going to compile
 //! (`lib/bridgepoint/absent.py` of the layer makes empty crates of them).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -17,6 +17,7 @@ use serde::Deserialize;
 use xtask::workspace::{cargo, output, root, run, target};
 
 use super::native;
+use crate::metadata::{Edge, Metadata, Node, Package};
 
 /// Beside the recipe, from the clone's root.
 const FOLDER: &str = "yocto/meta-bridgepoint/recipes-bridgepoint/bridgepoint-agent";
@@ -42,52 +43,6 @@ struct Locked {
     checksum: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    resolve: Resolve,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    id: String,
-    name: String,
-    version: String,
-    source: Option<String>,
-    links: Option<String>,
-    manifest_path: PathBuf,
-    dependencies: Vec<Declared>,
-    features: BTreeMap<String, Vec<String>>,
-}
-
-/// A dependency as its package declares it.
-#[derive(Deserialize)]
-struct Declared {
-    name: String,
-    rename: Option<String>,
-    kind: Option<String>,
-    uses_default_features: bool,
-    features: BTreeSet<String>,
-}
-
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Edge>,
-    features: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Edge {
-    name: String,
-    pkg: String,
-}
-
 /// A crate's name and version.
 type Id = (String, String);
 
@@ -99,8 +54,7 @@ struct Lists {
 
 /// Writes both files.
 pub fn update() -> Result<()> {
-    let metadata = metadata()?;
-    let lists = lists(&metadata)?;
+    let lists = lists(&metadata()?, &fetched()?)?;
     for (file, content) in [(FETCHED, &lists.fetched), (ABSENT, &lists.absent)] {
         let path = root().join(FOLDER).join(file);
         fs::create_dir_all(path.parent().context("a file has a folder")?)?;
@@ -112,32 +66,41 @@ pub fn update() -> Result<()> {
 /// The files are those of this Cargo.lock, cargo takes them for the whole of it without a network, and what the crates
 /// look for besides is in `depends`.
 pub fn check(depends: &BTreeSet<String>) -> Result<()> {
-    let metadata = metadata()?;
-    let lists = lists(&metadata)?;
+    let (metadata, fetched) = (metadata()?, fetched()?);
+    let lists = lists(&metadata, &fetched)?;
     for (file, content) in [(FETCHED, &lists.fetched), (ABSENT, &lists.absent)] {
         let path = root().join(FOLDER).join(file);
         let there = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         ensure!(there == *content, "{FOLDER}/{file} is not what Cargo.lock says: cargo xtask yocto --update-crates");
     }
-    let fetched = fetched_ids()?;
-    let compiled = metadata.packages.iter().filter(|p| fetched.contains(&(p.name.clone(), p.version.clone())));
+    let packages = metadata.packages.iter().filter(|p| fetched.contains(&(p.name.clone(), p.version.clone())));
     let mut breaches = Vec::new();
-    native::check(compiled.map(|p| (p.name.as_str(), p.links.is_some())), depends, &mut breaches);
+    native::check(packages.map(|p| (p.name.as_str(), p.links.is_some())), depends, &mut breaches);
     ensure!(breaches.is_empty(), "{}", breaches.join("\n  "));
-    prove(&metadata, &fetched)
+    prove(&metadata, &fetched, &lists.fetched)
 }
 
 fn metadata() -> Result<Metadata> {
     // All features: what cargo resolves a lock file with.
-    let json = output(cargo()?.args(["metadata", "--locked", "--all-features", "--format-version", "1", "--quiet"]))?;
-    serde_json::from_str(&json).context("cargo metadata")
+    Metadata::read(&["--locked", "--all-features"])
 }
 
-/// What `cargo build -p bridgepoint-agent` compiles.
-fn fetched_ids() -> Result<BTreeSet<Id>> {
+/// What the recipe fetches.
+fn fetched() -> Result<BTreeSet<Id>> {
+    compiled(&PLATFORMS, &["--locked"])
+}
+
+/// Has cargo take the crates of crates.io from the folder `vendor`, and from nowhere else.
+pub fn vendored_from(vendor: &str) -> [String; 4] {
+    let directory = format!("source.vendored.directory = {vendor:?}");
+    ["--config".to_owned(), "source.crates-io.replace-with = \"vendored\"".to_owned(), "--config".to_owned(), directory]
+}
+
+/// What `cargo build -p bridgepoint-agent` compiles for these platforms; `args` say where cargo may look.
+fn compiled(platforms: &[&str], args: &[&str]) -> Result<BTreeSet<Id>> {
     let mut tree = cargo()?;
-    tree.args(["tree", "--locked", "--quiet", "-p", AGENT, "-e", "normal,build", "--prefix", "none"]);
-    tree.args(["--format", "{p}"]).args(PLATFORMS.iter().flat_map(|platform| ["--target", platform]));
+    tree.args(["tree", "--quiet", "-p", AGENT, "-e", "normal,build", "--prefix", "none", "--format", "{p}"]);
+    tree.args(platforms.iter().flat_map(|platform| ["--target", platform])).args(args);
     let mut ids = BTreeSet::new();
     for line in output(&mut tree)?.lines() {
         // "serde v1.0.229 (proc-macro) (*)"; ours have their folder behind the version.
@@ -150,10 +113,9 @@ fn fetched_ids() -> Result<BTreeSet<Id>> {
     Ok(ids)
 }
 
-fn lists(metadata: &Metadata) -> Result<Lists> {
+fn lists(metadata: &Metadata, fetched: &BTreeSet<Id>) -> Result<Lists> {
     let path = root().join("Cargo.lock");
     let lock: Lock = toml::from_str(&fs::read_to_string(&path).with_context(|| path.display().to_string())?)?;
-    let fetched = fetched_ids()?;
     let mut uris = format!("{MADE_BY}\nSRC_URI += \"\\\n");
     let mut sums = String::new();
     let mut absent = format!("{MADE_BY}\n");
@@ -215,7 +177,7 @@ fn manifest(metadata: &Metadata, name: &str, version: &str) -> Result<String> {
 fn turned_on(package: &Package, node: &Node, on: &Package, edge: &Edge) -> (Vec<String>, bool) {
     let mut features = BTreeSet::new();
     let mut default = false;
-    for declared in package.dependencies.iter().filter(|d| d.kind.as_deref() != Some("dev") && d.name == on.name) {
+    for declared in package.built_from().filter(|declared| declared.name == on.name) {
         let alias = declared.rename.as_ref().unwrap_or(&declared.name);
         let renamed = declared.rename.is_some() && alias.replace('-', "_") != edge.name;
         if renamed {
@@ -233,15 +195,15 @@ fn turned_on(package: &Package, node: &Node, on: &Package, edge: &Edge) -> (Vec<
 }
 
 /// cargo resolves Cargo.lock, unchanged, from a vendor folder with nothing in it but what the recipe puts there, and
-/// compiles no absent crate for the agent.
-fn prove(metadata: &Metadata, fetched: &BTreeSet<Id>) -> Result<()> {
+/// compiles no absent crate for the agent. `sums`: the list of what is fetched.
+fn prove(metadata: &Metadata, fetched: &BTreeSet<Id>, sums: &str) -> Result<()> {
     let vendor = target()?.join("yocto").join("vendor");
     if vendor.exists() {
         fs::remove_dir_all(&vendor)?;
     }
     for package in metadata.packages.iter().filter(|package| package.source.is_some()) {
         if fetched.contains(&(package.name.clone(), package.version.clone())) {
-            vendored(package, &vendor)?;
+            vendored(package, &vendor, sums)?;
         }
     }
     run(Command::new("python3")
@@ -249,39 +211,17 @@ fn prove(metadata: &Metadata, fetched: &BTreeSet<Id>) -> Result<()> {
         .arg(root().join(FOLDER).join(ABSENT))
         .arg(&vendor)
         .stdout(std::process::Stdio::null()))?;
-    let mut tree = cargo()?;
-    tree.args([
-        "tree",
-        "--frozen",
-        "--quiet",
-        "-p",
-        AGENT,
-        "-e",
-        "normal,build",
-        "--prefix",
-        "none",
-        "--format",
-        "{p}",
-    ]);
-    tree.args(["--target", PLATFORMS[0]]);
-    tree.args(["--config", "source.crates-io.replace-with = \"vendored\"", "--config"]);
-    tree.arg(format!("source.vendored.directory = {:?}", vendor.display().to_string()));
-    let said = output(&mut tree).context("cargo does not take the recipe's crates for Cargo.lock")?;
-    for line in said.lines() {
-        let mut words = line.split_whitespace();
-        let id = (
-            words.next().unwrap_or_default().to_owned(),
-            words.next().unwrap_or_default().trim_start_matches('v').to_owned(),
-        );
-        if !line.contains(&root().display().to_string()) && !fetched.contains(&id) {
-            bail!("the agent is compiled from {} {}, which the recipe does not fetch", id.0, id.1);
-        }
+    let from = vendored_from(&vendor.display().to_string());
+    let args: Vec<&str> = std::iter::once("--frozen").chain(from.iter().map(String::as_str)).collect();
+    let needed = compiled(&PLATFORMS[..1], &args).context("cargo does not take the recipe's crates for Cargo.lock")?;
+    if let Some((name, version)) = needed.difference(fetched).next() {
+        bail!("the agent is compiled from {name} {version}, which the recipe does not fetch");
     }
     Ok(())
 }
 
 /// A crate as bitbake unpacks it: its files, and the checksum of the archive that they came in.
-fn vendored(package: &Package, vendor: &Path) -> Result<()> {
+fn vendored(package: &Package, vendor: &Path, sums: &str) -> Result<()> {
     let from = package.manifest_path.parent().context("a manifest has a folder")?;
     let place = vendor.join(format!("{}-{}", package.name, package.version));
     fs::create_dir_all(&place)?;
@@ -289,7 +229,6 @@ fn vendored(package: &Package, vendor: &Path) -> Result<()> {
         let entry = entry?;
         symlink(entry.path(), place.join(entry.file_name()))?;
     }
-    let sums = fs::read_to_string(root().join(FOLDER).join(FETCHED))?;
     let key = format!("SRC_URI[{}-{}.sha256sum] = \"", package.name, package.version);
     let sum = sums.lines().find_map(|line| line.strip_prefix(&key)).with_context(|| format!("{key}: not listed"))?;
     let json = format!("{{\"files\":{{}},\"package\":\"{}\"}}", sum.trim_end_matches('"'));
