@@ -6,6 +6,7 @@ pub mod clips;
 pub mod cross;
 pub mod films;
 pub mod firmware;
+pub mod guard;
 pub mod measure;
 pub mod panel_qemu;
 pub mod process;

@@ -1,8 +1,8 @@
 //! Keeps a stack's programs running: starts each that dies again, at once, and leaves none behind.
 //!
 //! All children are started by one thread that lives as long as the [`Supervisor`], because Linux ties the death
-//! signal (`PR_SET_PDEATHSIG`) to the *thread* that started a child. A guard process of its own (a few lines of `sh`)
-//! ends what is left, grandchildren too, however this program ends: it finds them by a mark in their environment.
+//! signal (`PR_SET_PDEATHSIG`) to the *thread* that started a child. A [`Guard`] ends what is left, grandchildren too,
+//! however this program ends.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -20,6 +20,8 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::unistd::Pid;
+
+use crate::guard::Guard;
 
 /// How soon a dead child is seen.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -68,30 +70,20 @@ enum Order {
 
 type Table = Arc<Mutex<BTreeMap<String, Kept>>>;
 
-/// Keeps programs running.
+/// Keeps programs running. One that is not ended in order (a test failed) has its guard do it, and nobody waits.
 pub struct Supervisor {
     orders: Sender<Order>,
     table: Table,
     thread: Option<JoinHandle<()>>,
-    guard: Child,
+    guard: Guard,
 }
 
 impl Supervisor {
     /// Logs go to `logs`, one file a program; `short_lived` is removed when everything has ended.
     pub fn start(logs: &Path, short_lived: Option<&Path>) -> Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         std::fs::create_dir_all(logs).with_context(|| format!("cannot make {}", logs.display()))?;
-        let mark =
-            format!("{}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), crate::words::now_ms());
-        let guard = Command::new("sh")
-            .args(["-c", include_str!("guard.sh"), "bridgepoint-guard", &format!("{MARK}={mark}")])
-            .args(short_lived)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .context("cannot start sh")?;
+        let guard = Guard::start(MARK, short_lived)?;
+        let mark = guard.mark().1.to_owned();
         let table = Table::default();
         let (orders, inbox) = channel();
         let keeper = Keeper { logs: logs.to_path_buf(), mark, table: Arc::clone(&table), running: BTreeMap::new() };
@@ -134,15 +126,7 @@ impl Supervisor {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        drop(self.guard.stdin.take());
-        let _ = self.guard.wait();
-    }
-}
-
-impl Drop for Supervisor {
-    /// A stack that is not ended in order (a test that failed): its guard does it, and nobody waits here.
-    fn drop(&mut self) {
-        drop(self.guard.stdin.take());
+        self.guard.end();
     }
 }
 

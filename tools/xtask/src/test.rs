@@ -1,17 +1,24 @@
 //! `cargo xtask test`: everything that can be tested on this machine.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _, stdout};
+use std::io::{BufRead as _, BufReader, Read, Write as _, stdout};
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use xtask::firmware::Firmware;
+use xtask::guard::Guard;
 use xtask::panel_qemu;
 use xtask::words::say;
 use xtask::workspace::{cargo, gst_registry, root, run, target};
 
 use crate::setup::{Scope, setup};
+
+/// The variable in the environment of everything that the tests start.
+const MARK: &str = "BRIDGEPOINT_TESTS";
+/// How long processes have to end by themselves when all tests are over.
+const BREATH: Duration = Duration::from_secs(10);
 
 /// Results so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,22 +97,39 @@ fn run_tests(which: &[Vec<String>; 2]) -> Result<ExitCode> {
     for variable in ["TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
         command.env(variable, &scratch.0);
     }
-    command.env("GST_REGISTRY", gst_registry()?).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = command.spawn().context("cannot start cargo")?;
-    let lines = BufReader::new(child.stdout.take().context("cargo has no output")?);
-    let mut count = Count::default();
-    for line in lines.split(b'\n') {
-        let line = String::from_utf8_lossy(&line?).into_owned();
-        count.read(&line);
-        writeln!(stdout(), "{line}")?;
-    }
+    let mut guard = Guard::start(MARK, None)?;
+    let (variable, value) = guard.mark();
+    command.env(variable, value).env("GST_REGISTRY", gst_registry()?);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let results = child.stdout.take().context("cargo has no output")?;
+    // What a test has left behind holds this pipe open: its end is no sign that the tests have ended.
+    let results = std::thread::spawn(move || count(results));
     let status = child.wait()?;
+    for left in guard.left_after(BREATH) {
+        say(
+            "Một bài kiểm thử để lại tiến trình, nay bị kết thúc:",
+            format_args!("A test left this, ended now: {left}"),
+        );
+    }
+    guard.end();
+    let mut count = results.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     // A test program that crashed has no result line.
     if !status.success() && count.failed == 0 {
         count.failed = 1;
     }
     println!("\n{} passed, {} failed", count.passed, count.failed);
     Ok(if status.success() && count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Passes on what is printed, and adds up the results in it.
+fn count(printed: impl Read) -> Result<Count> {
+    let mut count = Count::default();
+    for line in BufReader::new(printed).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        count.read(&line);
+        writeln!(stdout(), "{line}")?;
+    }
+    Ok(count)
 }
 
 /// Arguments before and after the name filter: a scenario's file is named whole, anything else is part of a test's name.
