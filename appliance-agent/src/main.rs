@@ -81,10 +81,7 @@ fn main() -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let ended = match Cli::parse().command {
-        Command::Media { socket } => {
-            end_with_parent();
-            return media_child::run(&socket);
-        }
+        Command::Media { socket } => return media_child::run(&socket),
         Command::Enrol { config, code } => in_runtime(enrol_only(config, code)),
         Command::Run { config, code } => in_runtime(run(config, code)),
         Command::FactoryReset { config } => in_runtime(reset(config)),
@@ -95,14 +92,6 @@ fn main() -> ExitCode {
             eprintln!("{ending}");
             ending.code()
         }
-    }
-}
-
-/// The kernel kills this process at the moment when the control process dies: two media children, the old one closing
-/// and the new one opening the same session's files, would get in each other's way.
-fn end_with_parent() {
-    if let Err(error) = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL) {
-        tracing::warn!(%error, "the media child would outlive its parent");
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridgepoint_wire::local::{FromMedia, Reader, ToMedia, encode};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{Child, Command};
@@ -85,16 +87,19 @@ impl Nursery {
     /// # Errors
     /// The system's reason.
     pub fn start(&self) -> io::Result<Life> {
-        let mut child = Command::new(own_program())
-            .arg("media")
-            .arg("--socket")
-            .arg(&self.socket)
-            // Whether the program makes progress is the control process's to say.
-            .env_remove("NOTIFY_SOCKET")
-            .env_remove("WATCHDOG_USEC")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
+        let mut command = Command::new(own_program());
+        command.arg("media").arg("--socket").arg(&self.socket);
+        // Whether the program makes progress is the control process's to say.
+        command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        // The kernel kills it at the moment when this process dies: two media children, the old one closing and the new one
+        // opening the same session's files, would get in each other's way. Not the child's own first act: one that is
+        // stopped before it came to that would stay for ever.
+        // SAFETY: between fork and exec only one system call is made, prctl, which is async-signal-safe.
+        unsafe {
+            command.pre_exec(|| set_pdeathsig(Some(Signal::SIGKILL)).map_err(Into::into));
+        }
+        let mut child = command.spawn()?;
         let pid = child.id().ok_or_else(|| io::Error::other("ended at once"))?;
         let (commands, orders) = mpsc::channel(64);
         let (kill, killed) = mpsc::channel(1);

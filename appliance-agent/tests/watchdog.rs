@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bridgepoint_wire::event::Event;
-use centre::{Agent, Centre, SITE, end_of, join};
+use centre::{Agent, Centre, SITE, end_of, join, until};
 use nix::sys::signal::Signal;
 
 /// `WatchdogSec=3s`: a feed every second.
@@ -76,6 +76,12 @@ impl Manager {
     }
 }
 
+/// Also stopped; a dead one that nobody has asked about does not.
+fn runs(pid: i64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
 fn signal(pid: i32, signal: Signal) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
 }
@@ -113,7 +119,7 @@ fn a_session_whose_media_child_hangs_again_and_again_starves_the_watchdog() {
     let mut centre = Centre::new();
     let config = centre.enrol();
     let manager = Manager::new(&centre);
-    let _agent = manager.run(&config);
+    let agent = manager.run(&config);
     centre.event_until("Started", |event| matches!(event, Event::Started { .. }));
     centre.command(join("s1", SITE));
     centre.event_until("recording", |event| matches!(event, Event::Recording { .. }));
@@ -135,4 +141,7 @@ fn a_session_whose_media_child_hangs_again_and_again_starves_the_watchdog() {
         }
     }
     assert!(manager.starves());
+    // A child that was stopped before it had come to anything is gone with its agent, too.
+    drop(agent);
+    until("the last child's end", || (!runs(stopped)).then_some(()));
 }
