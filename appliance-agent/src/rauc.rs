@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use agent_core::update::{Failed, Slot};
+use agent_core::update::{Boot, BootId, Failed, Slot};
 use bridgepoint_wire::update::UpdateFault;
 use serde::Deserialize;
 use tokio::process::Command;
@@ -58,6 +58,8 @@ pub enum RaucError {
 #[derive(Deserialize)]
 struct Status {
     booted: Option<String>,
+    /// The name of the slot that is started first.
+    boot_primary: Option<String>,
     /// One map each, of one slot's name to what it is.
     slots: Vec<std::collections::BTreeMap<String, SlotStatus>>,
 }
@@ -74,13 +76,13 @@ struct Info {
 }
 
 impl Rauc {
-    /// The slot that runs, and the one that updates go to.
+    /// Which slot runs, in this start of the kernel.
     ///
     /// # Errors
     /// [`RaucError`]; also when there are not exactly two bootable slots.
-    pub async fn slots(&self) -> Result<(Slot, Slot), RaucError> {
+    pub async fn boot(&self, id: BootId) -> Result<Boot, RaucError> {
         let args = ["status", "--output-format=json"];
-        read_slots(&self.call(&args, QUICK).await?)
+        read_boot(&self.call(&args, QUICK).await?, id)
             .map_err(|reason| RaucError::Unreadable { command: args[0].into(), reason })
     }
 
@@ -115,12 +117,16 @@ impl Rauc {
         self.call(&["install", &path], INSTALL).await.map(drop).map_err(|error| passing(&error))
     }
 
-    /// Tells the boot loader that the running slot is good.
+    /// Tells the boot loader that the running slot is good; and, if asked, to start it first.
     ///
     /// # Errors
     /// What the update's core has to know.
-    pub async fn mark_good(&self) -> Result<(), Failed> {
-        self.call(&["status", "mark-good", "booted"], QUICK).await.map(drop).map_err(|error| passing(&error))
+    pub async fn mark_good(&self, first_choice: bool) -> Result<(), Failed> {
+        let marks: &[_] = if first_choice { &["mark-good", "mark-active"] } else { &["mark-good"] };
+        for mark in marks {
+            self.call(&["status", mark, "booted"], QUICK).await.map_err(|error| passing(&error))?;
+        }
+        Ok(())
     }
 
     /// Tells the boot loader that the running slot is bad.
@@ -155,15 +161,17 @@ fn passing(error: &RaucError) -> Failed {
     Failed::Passing(error.to_string())
 }
 
-fn read_slots(json: &str) -> Result<(Slot, Slot), String> {
+fn read_boot(json: &str, id: BootId) -> Result<Boot, String> {
     let status: Status = serde_json::from_str(json).map_err(|e| e.to_string())?;
     let booted = status.booted.ok_or("no slot is booted")?;
-    let names = status.slots.into_iter().flatten().filter_map(|(_, slot)| slot.bootname);
-    let others: Vec<String> = names.filter(|name| *name != booted).collect();
-    match &others[..] {
-        [other] => Ok((Slot(booted), Slot(other.clone()))),
-        _ => Err(format!("one other slot is expected beside {booted}, not {others:?}")),
-    }
+    let slots = status.slots.into_iter().flatten().filter_map(|(name, slot)| Some((name, slot.bootname?)));
+    let (here, others): (Vec<_>, Vec<_>) = slots.partition(|(_, bootname)| *bootname == booted);
+    let (Some((name, slot)), [(_, other)]) = (here.into_iter().next(), &others[..]) else {
+        return Err(format!("one other slot is expected beside {booted}, not {others:?}"));
+    };
+    // A boot loader that does not say which is first has not fallen back.
+    let first_choice = status.boot_primary.is_none_or(|primary| primary == name);
+    Ok(Boot { slot: Slot(slot), other: Slot(other.clone()), id, first_choice })
 }
 
 #[cfg(test)]
@@ -178,8 +186,12 @@ mod tests {
              "mountpoint":null,"boot_status":"good"}},
             {"rootfs.0":{"class":"rootfs","device":"/dev/a","type":"raw","bootname":"A","state":"booted","parent":null,
              "mountpoint":null,"boot_status":"good"}}]}"#;
-        assert_eq!(read_slots(json), Ok((Slot("A".into()), Slot("B".into()))));
-        assert!(read_slots(&json.replace("\"B\"", "null")).is_err());
-        assert!(read_slots(&json.replace("\"booted\":\"A\"", "\"booted\":null")).is_err());
+        let boot = |json: &str| read_boot(json, BootId("1".into()));
+        let a = Boot { slot: Slot("A".into()), other: Slot("B".into()), id: BootId("1".into()), first_choice: true };
+        assert_eq!(boot(json), Ok(a.clone()));
+        let fell_back = json.replace(r#""boot_primary":"rootfs.0""#, r#""boot_primary":"rootfs.1""#);
+        assert_eq!(boot(&fell_back), Ok(Boot { first_choice: false, ..a }));
+        assert!(boot(&json.replace("\"B\"", "null")).is_err());
+        assert!(boot(&json.replace("\"booted\":\"A\"", "\"booted\":null")).is_err());
     }
 }

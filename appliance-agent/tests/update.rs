@@ -48,14 +48,22 @@ fn a_new_system_is_fetched_installed_tried_kept_and_said_to_be_new() {
     assert_eq!(machine.boot(), "B");
     assert!(machine.has_system("B", "2.0"));
 
-    let _agent = machine.run_agent();
+    let agent = machine.run_agent();
     // Its acknowledgement is the centre's sign of life: nothing is kept before it.
     assert!(!machine.is_good("B"));
     started(&mut centre);
     assert_eq!(ended(&mut centre), UpdateEnd::New);
     until("slot B marked good", || machine.is_good("B").then_some(()));
     until("nothing left of it", || machine.is_clean().then_some(()));
-    assert_eq!(machine.boot(), "B");
+    kill(agent);
+
+    // Long afterwards the power goes three times before the box is up.
+    let boots: Vec<String> = (0..4).map(|_| machine.boot()).collect();
+    assert_eq!(boots, ["B", "B", "B", "A"]);
+    let _agent = machine.run_agent();
+    started(&mut centre);
+    centre.event_until("the fall", |event| matches!(event, Event::FellBack { slot } if slot == "A"));
+    until("slot A is the first choice", || machine.is_first_choice("A").then_some(()));
 }
 
 #[test]
@@ -74,6 +82,10 @@ fn a_system_that_never_starts_is_left_after_three_attempts_and_the_old_one_says_
     assert_eq!(ended(&mut centre), UpdateEnd::Old(UpdateFault::NotStarted));
     until("nothing left of it", || machine.is_clean().then_some(()));
     until("slot A marked good", || machine.is_good("A").then_some(()));
+    // However often the power goes now, the system that never starts is not tried again.
+    until("slot A is the first choice", || machine.is_first_choice("A").then_some(()));
+    let boots: Vec<String> = (0..4).map(|_| machine.boot()).collect();
+    assert_eq!(boots, ["A"; 4]);
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! Every boot is judged, not only the first of a new system: it is *good* once the self-test has passed and the centre
 //! was heard, or the box has worked by itself for ten minutes. Only then is it marked good with the boot loader, whose
 //! count of attempts goes down with each start; and only a box whose running slot is good writes to the other one,
-//! because that is what it would fall back to.
+//! because that is what it would fall back to. Three starts that come to nothing, such as three power cuts in a row,
+//! make the boot loader fall back, also long after an update: the box says so, and stays with what is then good.
 //!
 //! The power may go at any time. Each step is on the disk before it begins, can be begun again, and where the box
 //! finds itself after a cut follows from two facts: the kept [`Job`] and the slot that was booted.
@@ -36,6 +37,8 @@ pub struct Boot {
     pub slot: Slot,
     /// The slot that updates go to.
     pub other: Slot,
+    /// The running slot is the one that the boot loader starts first.
+    pub first_choice: bool,
     /// This start of the kernel.
     pub id: BootId,
 }
@@ -72,7 +75,7 @@ pub enum Step {
     Switch,
     /// The new system runs on trial.
     Trial,
-    /// The trial has failed: the old slot is to be started.
+    /// The trial has failed: the old slot is to be started, and then to become good.
     Back(UpdateFault),
 }
 
@@ -81,6 +84,10 @@ impl Job {
     /// has to know.
     pub const fn may_be_on_trial(&self) -> bool {
         matches!(self.step, Step::Install | Step::Switch | Step::Trial | Step::Back(_))
+    }
+
+    fn start_in(&mut self, boot: &Boot) {
+        (self.from, self.to) = (boot.slot.clone(), boot.other.clone());
     }
 }
 
@@ -99,7 +106,10 @@ pub enum Action {
     /// Remove the bundle.
     Discard,
     /// Mark the running slot good with the boot loader; then [`Updates::handle_marked_good`].
-    MarkGood,
+    MarkGood {
+        /// And make it the one that is started first.
+        first_choice: bool,
+    },
     /// Mark the running slot bad with the boot loader; then [`Updates::handle_done`], whatever comes of it.
     MarkBad,
     /// Restart the machine.
@@ -189,17 +199,26 @@ impl Updates {
     pub fn handle_boot(&mut self, now: Millis, boot: Boot, job: Option<Job>) {
         let mut job = job;
         if let Some(kept) = &mut job {
-            match resume(kept, &boot) {
-                Ok(()) if kept.boot != boot.id => self.actions.push_back(Action::Keep(Some(kept.clone()))),
-                Ok(()) => {}
-                Err(end) => {
+            let same_boot = kept.boot == boot.id;
+            let end = resume(kept, &boot);
+            kept.boot = boot.id.clone();
+            match end {
+                // Kept until the old system is good: until then, power cuts may bring the new one back.
+                Some(end @ UpdateEnd::Old(_)) => {
+                    let said = Event::Updated { version: kept.order.version.clone(), end, seen: String::new() };
+                    self.actions.extend([Action::Say(said), Action::Keep(Some(kept.clone()))]);
+                }
+                Some(end) => {
                     self.end(&kept.order.version, end, String::new());
                     job = None;
                 }
+                None if same_boot => {}
+                None => self.actions.push_back(Action::Keep(Some(kept.clone()))),
             }
         }
-        if let Some(job) = &mut job {
-            job.boot = boot.id.clone();
+        let written = |job: &Job| !matches!(job.step, Step::Download | Step::Verify | Step::Install);
+        if !boot.first_choice && !job.as_ref().is_some_and(written) {
+            self.actions.push_back(Action::Say(Event::FellBack { slot: boot.slot.0.clone() }));
         }
         self.started = Some(Started { boot, job: job.map(|job| (job, Doing::Nothing)) });
         self.advance(now);
@@ -216,7 +235,7 @@ impl Updates {
             Some(_) => return Err(NotTaken::UnderWay),
             None => {}
         }
-        let Boot { slot: from, other: to, id: boot } = started.boot.clone();
+        let Boot { slot: from, other: to, id: boot, .. } = started.boot.clone();
         let job = Job { order, from, to, boot, step: Step::Download, tries: 0, anew: false };
         // What an earlier order may have left is another bundle.
         self.actions.extend([Action::Discard, Action::Keep(Some(job.clone()))]);
@@ -256,9 +275,13 @@ impl Updates {
         self.judgement.handle_marked(now, done.is_ok());
         if done.is_ok()
             && let Some(started) = &mut self.started
-            && let Some((job, _)) = started.job.take_if(|(job, _)| job.step == Step::Trial)
+            && let Some((job, _)) = started.job.take_if(|(job, _)| matches!(job.step, Step::Trial | Step::Back(_)))
         {
-            self.end(&job.order.version, UpdateEnd::New, String::new());
+            match job.step {
+                // Said when it was started.
+                Step::Back(_) => self.actions.extend([Action::Keep(None), Action::Discard]),
+                _ => self.end(&job.order.version, UpdateEnd::New, String::new()),
+            }
         }
         self.advance(now);
     }
@@ -336,7 +359,8 @@ impl Updates {
     fn advance(&mut self, now: Millis) {
         let Some(started) = &mut self.started else { return };
         if started.is_judged() && self.judgement.wants_mark(now) {
-            self.actions.push_back(Action::MarkGood);
+            let first_choice = started.shall_be_first_choice();
+            self.actions.push_back(Action::MarkGood { first_choice });
         }
         if started.on_trial()
             && let Some(fault) = self.judgement.failed(now)
@@ -347,7 +371,7 @@ impl Updates {
     }
 
     fn begin(&mut self, now: Millis) {
-        let Some(Started { job: Some((job, doing @ Doing::Nothing)), .. }) = &mut self.started else { return };
+        let Some(Started { boot, job: Some((job, doing @ Doing::Nothing)) }) = &mut self.started else { return };
         let good = self.judgement.is_good();
         match job.step {
             Step::Download if good => self.actions.push_back(Action::Download(job.order.clone())),
@@ -366,7 +390,7 @@ impl Updates {
                 self.actions.push_back(Action::Reboot);
                 return;
             }
-            Step::Back(_) if !self.session => self.actions.push_back(Action::MarkBad),
+            Step::Back(_) if boot.slot == job.to && !self.session => self.actions.push_back(Action::MarkBad),
             Step::Download | Step::Verify | Step::Install | Step::Switch | Step::Trial | Step::Back(_) => return,
         }
         *doing = Doing::Working;
@@ -398,29 +422,39 @@ impl Started {
 
     /// A system that has failed its trial is not made good any more by what it does on its way out.
     fn is_judged(&self) -> bool {
-        !self.job.as_ref().is_some_and(|(job, _)| matches!(job.step, Step::Back(_)))
+        !self.job.as_ref().is_some_and(|(job, _)| matches!(job.step, Step::Back(_)) && self.boot.slot == job.to)
+    }
+
+    /// A good slot stays the running one, unless the other one is about to be started.
+    fn shall_be_first_choice(&self) -> bool {
+        !self.boot.first_choice && !self.job.as_ref().is_some_and(|(job, _)| job.step == Step::Switch)
     }
 }
 
-/// Where a kept job goes on in this boot.
-fn resume(job: &mut Job, boot: &Boot) -> Result<(), UpdateEnd> {
+/// Where a kept job goes on in this boot; and how it has ended, if it has.
+fn resume(job: &mut Job, boot: &Boot) -> Option<UpdateEnd> {
     let (old_runs, same_boot) = (boot.slot == job.from, boot.id == job.boot);
     match job.step {
-        // Somebody has switched slots by hand; nothing was written yet.
-        Step::Download | Step::Verify => (job.from, job.to) = (boot.slot.clone(), boot.other.clone()),
-        Step::Install if old_runs => {}
+        // Nothing was written yet, or not all of it: whatever runs is an old system, if not the one that ran before.
+        Step::Download | Step::Verify => job.start_in(boot),
+        Step::Install if old_runs || !boot.first_choice => job.start_in(boot),
         Step::Switch if old_runs && same_boot => {}
-        Step::Switch if old_runs => return Err(UpdateEnd::Old(UpdateFault::NotStarted)),
-        Step::Trial if old_runs => return Err(UpdateEnd::Old(UpdateFault::Died)),
+        Step::Switch if old_runs => return Some(went_back(job, UpdateFault::NotStarted)),
+        Step::Trial if old_runs => return Some(went_back(job, UpdateFault::Died)),
         // The cut may also have come after RAUC's last act and before we could keep that it was done.
         Step::Install | Step::Switch | Step::Trial => job.step = Step::Trial,
-        Step::Back(fault) if old_runs => return Err(UpdateEnd::Old(fault)),
         Step::Back(_) if same_boot => {}
-        Step::Back(_) if job.tries >= Updates::TRIES => return Err(UpdateEnd::NoWayBack),
+        Step::Back(fault) if old_runs => return Some(went_back(job, fault)),
+        Step::Back(_) if job.tries >= Updates::TRIES => return Some(UpdateEnd::NoWayBack),
         // The cut came before the boot loader was told.
         Step::Back(_) => job.tries += 1,
     }
-    Ok(())
+    None
+}
+
+const fn went_back(job: &mut Job, fault: UpdateFault) -> UpdateEnd {
+    (job.step, job.tries) = (Step::Back(fault), 0);
+    UpdateEnd::Old(fault)
 }
 
 /// Doubles with each try; half of it is jitter: 130 boxes do not all come back in the same moment.

@@ -39,6 +39,8 @@ struct World {
     kept: Option<Job>,
     bundle: bool,
     said: Vec<UpdateEnd>,
+    /// Said after the last end: what runs is not what the end had left running.
+    fell_back: bool,
     ordered: bool,
     /// The numbers of the moments at which the power goes.
     cuts: Vec<usize>,
@@ -69,6 +71,7 @@ impl World {
             kept: None,
             bundle: false,
             said: Vec::new(),
+            fell_back: false,
             ordered: false,
             cuts: cuts.to_vec(),
             moment: 0,
@@ -98,7 +101,12 @@ impl World {
     }
 
     fn here(&self) -> Boot {
-        Boot { slot: slot(self.booted), other: slot(1 - self.booted), id: BootId(self.boots.to_string()) }
+        Boot {
+            slot: slot(self.booted),
+            other: slot(1 - self.booted),
+            id: BootId(self.boots.to_string()),
+            first_choice: self.primary == self.booted,
+        }
     }
 
     /// Boots until the box has come to rest.
@@ -197,8 +205,12 @@ impl World {
                 updates.handle_done(now, Ok(()), 0);
             }
             Action::Discard => self.bundle = false,
-            Action::MarkGood => {
+            Action::MarkGood { first_choice } => {
                 self.left[self.booted] = ATTEMPTS;
+                if first_choice {
+                    self.moment()?;
+                    self.primary = self.booted;
+                }
                 self.moment()?;
                 updates.handle_marked_good(now, &Ok(()));
             }
@@ -207,7 +219,14 @@ impl World {
                 self.moment()?;
                 updates.handle_done(now, Ok(()), 0);
             }
-            Action::Say(Event::Updated { end, .. }) => self.said.push(end),
+            Action::Say(Event::Updated { end, .. }) => {
+                self.said.push(end);
+                self.fell_back = false;
+            }
+            Action::Say(Event::FellBack { slot: now }) => {
+                assert_eq!(now, slot(self.booted).0);
+                self.fell_back = true;
+            }
             Action::Say(other) => panic!("{other:?}"),
             Action::Reboot => unreachable!("handled by the caller"),
         }
@@ -222,6 +241,7 @@ impl World {
             // None: the cut came before the order was on the disk.
             (Some(UpdateEnd::New | UpdateEnd::NoWayBack), System::New(_))
             | (Some(UpdateEnd::Old(_)) | None, System::Old) => {}
+            (Some(UpdateEnd::New | UpdateEnd::NoWayBack), System::Old) if self.fell_back => {}
             (said, runs) => panic!("said {said:?}, runs {runs:?}"),
         }
         assert_eq!(self.kept, None);
@@ -269,6 +289,14 @@ fn one_or_two_power_cuts_at_any_moment_end_in_old_or_new_and_the_box_says_which(
     }
 }
 
+#[test]
+fn four_cuts_in_a_row_start_the_other_slot_whatever_is_in_it() {
+    // Before anything was installed, and just after a new system was kept.
+    for cuts in [[9, 10, 11, 12], [10, 12, 14, 15]] {
+        World::new(Quality::Good, &cuts).end();
+    }
+}
+
 proptest! {
     #[test]
     fn any_number_of_power_cuts_ends_in_old_or_new(
@@ -281,7 +309,7 @@ proptest! {
 
 fn boot(slot: &str, id: &str) -> Boot {
     let other = if slot == "A" { "B" } else { "A" };
-    Boot { slot: Slot(slot.into()), other: Slot(other.into()), id: BootId(id.into()) }
+    Boot { slot: Slot(slot.into()), other: Slot(other.into()), id: BootId(id.into()), first_choice: slot == "A" }
 }
 
 /// A box in slot A that is good, and has just taken an order.
@@ -293,6 +321,11 @@ fn ordered() -> Updates {
     updates.handle_marked_good(Millis(0), &Ok(()));
     updates.handle_order(Millis(0), order()).unwrap();
     updates
+}
+
+/// Its job, as it was kept at first.
+fn kept_job() -> Job {
+    ordered().job().cloned().unwrap()
 }
 
 fn actions(updates: &mut Updates) -> Vec<Action> {
@@ -312,7 +345,7 @@ fn nothing_is_fetched_before_the_running_system_is_good() {
     assert_eq!(actions(&mut updates).len(), 2);
     updates.handle_self_test(Millis(1), true);
     updates.handle_centre(Millis(2));
-    assert_eq!(actions(&mut updates), [Action::MarkGood]);
+    assert_eq!(actions(&mut updates), [Action::MarkGood { first_choice: false }]);
     updates.handle_marked_good(Millis(3), &Ok(()));
     assert_eq!(actions(&mut updates), [Action::Download(order())]);
 }
@@ -329,11 +362,11 @@ fn without_its_centre_a_box_is_good_after_ten_minutes_of_work_without_a_break() 
     updates.handle_timeout(Millis(1_100_099));
     assert_eq!(actions(&mut updates), []);
     updates.handle_timeout(Millis(1_100_100));
-    assert_eq!(actions(&mut updates), [Action::MarkGood]);
+    assert_eq!(actions(&mut updates), [Action::MarkGood { first_choice: false }]);
     updates.handle_marked_good(Millis(1_100_200), &passing());
     assert_eq!(updates.poll_timeout(), Some(Millis(1_110_200)));
     updates.handle_timeout(Millis(1_110_200));
-    assert_eq!(actions(&mut updates), [Action::MarkGood]);
+    assert_eq!(actions(&mut updates), [Action::MarkGood { first_choice: false }]);
 }
 
 #[test]
@@ -440,4 +473,40 @@ fn a_box_that_cannot_go_back_says_so_and_stays_where_it_is() {
     updates.handle_boot(Millis(0), boot("B", "4"), Some(Job { tries: Updates::TRIES, ..job }));
     let ended = |action: &Action| matches!(action, Action::Say(Event::Updated { end: UpdateEnd::NoWayBack, .. }));
     assert!(actions(&mut updates).iter().any(ended));
+}
+
+#[test]
+fn three_cuts_long_after_an_update_make_it_fall_back_and_the_box_says_so_until_what_runs_is_good() {
+    // A is not what the boot loader would start first: B, which was kept, has failed to start three times.
+    let fell_back = || Boot { first_choice: false, ..boot("A", "9") };
+    let said = Action::Say(Event::FellBack { slot: "A".into() });
+    let mut updates = Updates::new(Millis(0));
+    updates.handle_boot(Millis(0), fell_back(), None);
+    assert_eq!(actions(&mut updates), std::slice::from_ref(&said));
+    updates.handle_self_test(Millis(0), true);
+    updates.handle_centre(Millis(0));
+    assert_eq!(actions(&mut updates), [Action::MarkGood { first_choice: true }]);
+
+    updates = Updates::new(Millis(0));
+    updates.handle_boot(Millis(0), fell_back(), Some(kept_job()));
+    assert!(actions(&mut updates).contains(&said), "an order that came in between changes nothing");
+}
+
+#[test]
+fn an_agent_that_starts_again_while_it_waits_for_the_way_back_is_no_new_boot() {
+    let trial = Job { step: Step::Back(UpdateFault::SelfTest), ..kept_job() };
+    let on_b = |id: &str| Boot { first_choice: true, ..boot("B", id) };
+    let mut job = Some(trial);
+    for _ in 0..5 {
+        let mut updates = Updates::new(Millis(0));
+        updates.handle_boot(Millis(0), on_b("2"), job.clone());
+        for action in actions(&mut updates) {
+            match action {
+                Action::Keep(kept) => job = kept,
+                Action::Say(said) => panic!("{said:?}"),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(job.map(|job| (job.boot, job.tries)), Some((BootId("2".into()), 1)));
 }

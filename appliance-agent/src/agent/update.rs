@@ -72,14 +72,14 @@ impl Updating {
 async fn find_slots(rauc: Arc<Rauc>, boot_id: PathBuf, tell: mpsc::Sender<Worked>) {
     let mut said = String::new();
     loop {
-        let found = match rauc.slots().await {
-            Ok(slots) => tokio::fs::read_to_string(&boot_id).await.map(|id| (slots, id)).map_err(|e| e.to_string()),
+        let found = match tokio::fs::read_to_string(&boot_id).await {
+            Ok(id) => rauc.boot(BootId(id.trim().to_owned())).await.map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match found {
-            Ok(((slot, other), id)) => {
-                tracing::info!(slot = slot.0, "this slot runs");
-                let _ = tell.send(Worked::Boot(Boot { slot, other, id: BootId(id.trim().to_owned()) })).await;
+            Ok(boot) => {
+                tracing::info!(slot = boot.slot.0, first_choice = boot.first_choice, "this slot runs");
+                let _ = tell.send(Worked::Boot(boot)).await;
                 return;
             }
             // Once per reason: a box without RAUC must not fill the log.
@@ -181,7 +181,9 @@ impl Agent {
                 })
             }),
             Action::Install => updating.work(async move { Worked::Done(rauc.install(&bundle).await) }),
-            Action::MarkGood => updating.work(async move { Worked::MarkedGood(rauc.mark_good().await) }),
+            Action::MarkGood { first_choice } => {
+                updating.work(async move { Worked::MarkedGood(rauc.mark_good(first_choice).await) });
+            }
             Action::MarkBad => updating.work(async move { Worked::Done(rauc.mark_bad().await) }),
             Action::Discard => updating.files.discard(),
             Action::Reboot => {

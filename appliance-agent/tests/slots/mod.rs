@@ -169,6 +169,10 @@ impl Machine {
         std::fs::read_to_string(self.dir.join("boot").join(format!("left-{slot}"))).is_ok_and(|n| n.trim() == "3")
     }
 
+    pub fn is_first_choice(&self, slot: &str) -> bool {
+        self.boot_loader(&["get-primary"]) == slot
+    }
+
     fn data(&self) -> PathBuf {
         self.dir.join("../data")
     }

@@ -96,6 +96,12 @@ pub enum Event {
         /// What was seen, for engineers; may be empty.
         seen: String,
     },
+    /// Another system runs than the one that was kept: the boot loader has fallen back, after three starts of that one
+    /// that came to nothing. May be said more than once.
+    FellBack {
+        /// The slot that runs.
+        slot: String,
+    },
     /// The camera was moved or stopped, or something happened to it.
     Camera(CameraEvent),
     /// A microphone failed, works again, or another one is heard.

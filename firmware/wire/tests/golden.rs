@@ -180,6 +180,7 @@ fn v1_update() {
         old(UpdateFault::SelfTest),
         old(UpdateFault::Unproven),
         old(UpdateFault::Died),
+        Event::FellBack { slot: "A".into() },
     ];
     holds("v1-event-updated.json", events);
 }

@@ -367,6 +367,7 @@ impl Session {
             | Event::Recording { .. }
             | Event::TwinRefused { .. }
             | Event::Updated { .. }
+            | Event::FellBack { .. }
             | Event::Commissioned(_) => {}
         }
         self.settle_tally(now_ms);
