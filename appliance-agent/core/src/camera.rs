@@ -59,6 +59,8 @@ impl Camera {
     pub const STOP_REPEAT_MS: u64 = 200;
     /// So many stops without an answer are worth an event, and nothing else is asked of the camera until it answers.
     pub const STOP_TRIES: u32 = 5;
+    /// So many of the last stops may be confirmed: a camera that takes longer is as good as silent.
+    const STOPS_KNOWN: usize = 8;
     /// The driver answers a drive, a step or an errand within this time.
     pub const ANSWER_MS: u64 = 1_500;
     /// A camera is at a place within this time: the slowest take 10 s from end to end.
@@ -118,6 +120,8 @@ impl Camera {
         }
         self.line = Line::Here(Arc::new(capabilities));
         self.place = Place::unknown(now);
+        // What the former line has been told is not confirmed by this one.
+        self.motion = Motion::Still;
         self.stop(now, 0);
     }
 
@@ -248,8 +252,7 @@ impl Camera {
                 self.ownership.extend(now);
                 self.ask_within(now, 0);
             }
-            // Any stop that is confirmed will do: they were sent without a motion between them.
-            Motion::Stopping { ticket: of, tries, .. } if *of == ticket => {
+            Motion::Stopping { tickets, tries, .. } if tickets.contains(&ticket) => {
                 let silent = *tries >= Self::STOP_TRIES;
                 self.motion = Motion::Still;
                 if silent {
@@ -421,7 +424,15 @@ impl Camera {
     fn stop(&mut self, now: Millis, tries: u32) {
         let ticket = self.call(Call::Stop);
         let wait = if tries < Self::STOP_TRIES { Self::STOP_REPEAT_MS } else { 5 * Self::STOP_REPEAT_MS };
-        self.motion = Motion::Stopping { ticket, repeat_at: now.after(wait), tries };
+        let mut tickets = match std::mem::replace(&mut self.motion, Motion::Still) {
+            Motion::Stopping { tickets, .. } => tickets,
+            Motion::Still | Motion::Driving(_) | Motion::Going { .. } => VecDeque::new(),
+        };
+        if tickets.len() == Self::STOPS_KNOWN {
+            tickets.pop_front();
+        }
+        tickets.push_back(ticket);
+        self.motion = Motion::Stopping { tickets, repeat_at: now.after(wait), tries };
     }
 
     fn started(&mut self, by: &Mover, motion: Purpose) {

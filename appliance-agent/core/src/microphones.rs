@@ -66,7 +66,7 @@ pub enum OrderFault {
     #[error("no channel is named: name at least one, the best first")]
     Empty,
     /// A channel that the device has not.
-    #[error("channel {channel} is named, the device has channels 0 to {}", .count - 1)]
+    #[error("channel {channel} is named, the device has channels 0 to {}", .count.saturating_sub(1))]
     NoSuchChannel {
         /// What is named.
         channel: u8,

@@ -1,5 +1,7 @@
 //! What a camera does now, and about where it looks.
 
+use std::collections::VecDeque;
+
 use bridgepoint_wire::camera::{Drive, Mover, Position};
 
 use super::driver::{Axis, Capabilities, Ticket};
@@ -22,7 +24,8 @@ pub(super) enum Motion {
     },
     /// Told to stop, not confirmed.
     Stopping {
-        ticket: Ticket,
+        /// The newest stops, without a motion between them: one that is confirmed is enough, however late.
+        tickets: VecDeque<Ticket>,
         repeat_at: Millis,
         tries: u32,
     },

@@ -85,6 +85,10 @@ struct Judge {
     open: BTreeMap<Ticket, Call>,
     /// The last call that moves or stops, on this line.
     last: Option<(Ticket, Call)>,
+    /// The stops since the last motion.
+    stops: Vec<Ticket>,
+    /// One of them was confirmed.
+    stopped: bool,
     /// A motion that has started and not stopped, as the events say.
     moving: Option<Mover>,
     /// When the camera must have been stopped, if nobody asks on.
@@ -100,6 +104,8 @@ impl Judge {
             connected: false,
             open: BTreeMap::new(),
             last: None,
+            stops: Vec::new(),
+            stopped: false,
             moving: None,
             alive_until: Millis(0),
         }
@@ -113,6 +119,10 @@ impl Judge {
                     self.open.insert(ticket, call);
                     if !matches!(call, Call::AskPosition | Call::Store(_) | Call::Clear(_)) {
                         self.last = Some((ticket, call));
+                        match call {
+                            Call::Stop => self.stops.push(ticket),
+                            _ => self.forget_stops(),
+                        }
                     }
                 }
                 Action::Say(CameraEvent::Started { by, .. }) => {
@@ -125,6 +135,11 @@ impl Judge {
         if let Some(mover) = &self.moving {
             assert_eq!(self.camera.owner(), Some(mover), "who moves it has it");
         }
+    }
+
+    fn forget_stops(&mut self) {
+        self.stops.clear();
+        self.stopped = false;
     }
 
     fn wake(&mut self) {
@@ -177,6 +192,7 @@ impl Judge {
                 self.gather();
                 self.connected = false;
                 self.open.clear();
+                self.forget_stops();
                 self.last = None;
             }
             Step::Lose(rank) => {
@@ -195,7 +211,10 @@ impl Judge {
             (Call::AskPosition, Answer::Place(pan)) => {
                 self.camera.handle_position(self.now, Some(ticket), Position::from_axes([pan, 0, 0]));
             }
-            (_, Answer::Done | Answer::Place(_)) => self.camera.handle_done(self.now, ticket),
+            (_, Answer::Done | Answer::Place(_)) => {
+                self.camera.handle_done(self.now, ticket);
+                self.stopped |= self.stops.contains(&ticket);
+            }
             (_, Answer::Failed(fault)) => self.camera.handle_failed(self.now, ticket, fault),
         }
         self.gather();
@@ -203,6 +222,7 @@ impl Judge {
 
     fn connect(&mut self, camera: Capabilities) {
         self.open.clear();
+        self.forget_stops();
         self.last = None;
         self.connected = true;
         self.camera.handle_connected(self.now, camera);
@@ -216,7 +236,10 @@ impl Judge {
             assert!(self.moving.is_some(), "a drive that nobody knows of");
             assert!(self.now < self.alive_until, "the dead man drives on");
         }
-        let unconfirmed = self.last.is_some_and(|(ticket, _)| self.open.contains_key(&ticket));
+        let unconfirmed = self.last.is_some_and(|(ticket, call)| match call {
+            Call::Stop => !self.stopped,
+            _ => self.open.contains_key(&ticket),
+        });
         if unconfirmed || self.moving.is_some() {
             assert!(self.camera.poll_timeout().is_some(), "no way on");
         }

@@ -167,6 +167,30 @@ fn a_stop_is_said_until_the_camera_confirms_it_and_its_silence_is_an_event() {
 }
 
 #[test]
+fn a_stop_that_is_confirmed_late_counts_whichever_it_is_but_not_over_another_motion() {
+    let mut bench = Bench::ready(&EVERYTHING, 0, Limits::none());
+    let stops = |bench: &Bench| -> Vec<Ticket> {
+        bench.calls.iter().filter(|(_, _, call)| *call == Call::Stop).map(|(_, ticket, _)| *ticket).collect()
+    };
+    bench.ask(&operator(), right(50)).unwrap();
+    bench.ask(&operator(), CameraAction::Stop).unwrap();
+    // Each answer takes longer than it takes until the stop is said again.
+    bench.pass(3 * Camera::STOP_REPEAT_MS - 1);
+    assert_eq!(stops(&bench).len(), 3);
+    let first = stops(&bench)[0];
+    bench.camera.handle_done(bench.now, first);
+    bench.pass(Camera::GOING_MS);
+    assert_eq!(stops(&bench).len(), 3);
+
+    bench.clear();
+    bench.ask(&operator(), right(50)).unwrap();
+    bench.ask(&operator(), CameraAction::Stop).unwrap();
+    bench.camera.handle_done(bench.now, first);
+    bench.pass(Camera::STOP_REPEAT_MS);
+    assert_eq!(stops(&bench).len(), 2, "the stop of before says nothing of this motion");
+}
+
+#[test]
 fn one_owner_at_a_time_by_rank_until_the_lease_is_over() {
     let mut bench = Bench::ready(&EVERYTHING, 0, Limits::none());
     let other = Mover::Operator("minh".into());
