@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::folder::Finding;
+use crate::shape;
 use crate::signer::{self, Certificate, Key, sha256};
 
 /// What a stretch of a file is.
@@ -125,6 +126,9 @@ impl Journal {
         }
         if !self.started && kind != "start" && OWN.contains(&kind) {
             return Err("the journal does not begin with its start".into());
+        }
+        if let Some(name) = shape::lacks(kind, body) {
+            return Err(format!("it has no {name}"));
         }
         match kind {
             "start" if self.started => Err("a second start".into()),

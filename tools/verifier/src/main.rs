@@ -6,6 +6,7 @@
 mod boxes;
 mod folder;
 mod journal;
+mod shape;
 mod signer;
 
 use std::path::PathBuf;

@@ -117,6 +117,32 @@ fn on_records_with_a_flipped_bit_anywhere() {
 }
 
 #[test]
+fn on_journals_whose_entries_lack_a_part() {
+    let case = record(Role::Centre);
+    let path = case.folder.join("journal.jsonl");
+    let original = fs::read_to_string(&path).unwrap();
+    let mut seen = BTreeSet::new();
+    for line in original.lines() {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        let kind = entry["kind"].as_str().unwrap();
+        let body = entry["body"].as_object().unwrap();
+        for (name, value) in body.iter().filter(|(name, _)| seen.insert(format!("{kind} {name}"))) {
+            // Another name, and another kind of value.
+            let named = format!("\"{name}\":");
+            let other = if value.is_number() { "\"x\"" } else { "7" };
+            let valued = format!("{named}{}", serde_json::to_string(value).unwrap());
+            for (from, to) in [(&named, format!("\"x{name}\":")), (&valued, format!("{named}{other}"))] {
+                assert!(line.contains(from.as_str()), "{from} in {line}");
+                fs::write(&path, original.replace(line, &line.replace(from.as_str(), &to))).unwrap();
+                let what = format!("{kind}: {from} for {to}");
+                assert_eq!(both(&case.folder, Some(&case.pki.ca_pem), &what).0, 1, "{what}");
+            }
+        }
+    }
+    assert!(seen.len() > 20, "{seen:?}");
+}
+
+#[test]
 fn a_folder_without_a_record_cannot_be_verified() {
     let root = tempfile::tempdir().unwrap();
     for folder in [root.path().to_owned(), root.path().join("nothing")] {
