@@ -1,9 +1,10 @@
 //! The camera: where its picture comes from, and how it is moved.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use crate::keys::{FaultKind, Keys};
-use crate::machine::{Ports, SerialPort};
+use crate::keys::{Fault, FaultKind, Keys};
+use crate::machine::{Port, Ports, SerialPort, SerialPorts};
 use crate::reading::{Part, Reading};
 
 /// The camera.
@@ -34,22 +35,39 @@ pub enum Control {
     None,
     /// UVC pan, tilt and zoom, on the node of the picture.
     Uvc,
-    /// VISCA over RS-232 or RS-422.
-    ViscaSerial {
+    /// VISCA.
+    Visca {
+        /// How the camera is reached.
+        line: ViscaLine,
+        /// How far it moves; without it, the camera is driven and goes to its own presets, and that is all.
+        travel: Option<Travel>,
+    },
+    /// ONVIF PTZ.
+    Onvif {
+        /// The device service; found by WS-Discovery when absent.
+        url: Option<String>,
+    },
+}
+
+/// How a camera that speaks VISCA is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ViscaLine {
+    /// Over RS-232 or RS-422.
+    Serial {
         /// The port.
         port: SerialPort,
         /// The camera's place in the chain, 1 to 7.
         address: u8,
     },
     /// VISCA over IP: UDP with the 8-byte header.
-    ViscaIp {
+    Ip {
         /// Name or address.
         host: String,
         /// UDP port.
         port: u16,
     },
-    /// VISCA without that header.
-    ViscaRaw {
+    /// Without that header.
+    Raw {
         /// Name or address.
         host: String,
         /// TCP or UDP.
@@ -57,11 +75,17 @@ pub enum Control {
         /// Its port.
         port: u16,
     },
-    /// ONVIF PTZ.
-    Onvif {
-        /// The device service; found by WS-Discovery when absent.
-        url: Option<String>,
-    },
+}
+
+/// How far a camera moves, in steps of its own: VISCA has no question for that, its manual says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Travel {
+    /// The left end and the right end; some cameras count to the left.
+    pub pan: [i32; 2],
+    /// The lowest and the highest.
+    pub tilt: [i32; 2],
+    /// Wide and tele.
+    pub zoom: [i32; 2],
 }
 
 /// What carries raw VISCA.
@@ -104,12 +128,20 @@ pub(crate) fn read(mut keys: Keys, serial: &Ports, reading: &mut Reading) -> Opt
         }
     };
     let control = keys.section("control", &mut reading.faults);
-    let control = read_control(control, serial, reading);
+    let control = read_control(control, &serial.camera, &mut reading.faults);
     keys.finish(&mut reading.faults);
     Some(Camera { source: source?, control: control? })
 }
 
-fn read_control(mut keys: Keys, serial: &Ports, reading: &mut Reading) -> Option<Control> {
+impl Control {
+    /// Reads a section `control`; `serial` are the board's ports.
+    pub fn read(keys: Keys, serial: &SerialPorts, faults: &mut Vec<Fault>) -> Option<Self> {
+        let port = serial.camera.clone().map_or(Port::Absent, Port::At);
+        read_control(keys, &port, faults)
+    }
+}
+
+fn read_control(mut keys: Keys, port: &Port, faults: &mut Vec<Fault>) -> Option<Control> {
     #[derive(Clone, Copy)]
     enum Kind {
         None,
@@ -127,60 +159,97 @@ fn read_control(mut keys: Keys, serial: &Ports, reading: &mut Reading) -> Option
         ("visca-raw", Kind::ViscaRaw),
         ("onvif", Kind::Onvif),
     ];
-    let control = match keys.choice("kind", &kinds, "\"none\"", &mut reading.faults)? {
+    let control = match keys.choice("kind", &kinds, "\"none\"", faults)? {
         Kind::None => Some(Control::None),
         Kind::Uvc => Some(Control::Uvc),
-        Kind::ViscaSerial => read_visca_serial(&mut keys, serial, reading),
+        Kind::ViscaSerial => {
+            let line = read_serial(&mut keys, port, faults);
+            read_visca(line, &mut keys, faults)
+        }
         Kind::ViscaIp => {
-            let host = read_host(&mut keys, reading);
-            let port = read_network_port(&mut keys, VISCA_IP_PORT, reading);
-            host.zip(port).map(|(host, port)| Control::ViscaIp { host, port })
+            let host = read_host(&mut keys, faults);
+            let port = read_network_port(&mut keys, VISCA_IP_PORT, faults);
+            read_visca(host.zip(port).map(|(host, port)| ViscaLine::Ip { host, port }), &mut keys, faults)
         }
         Kind::ViscaRaw => {
-            let host = read_host(&mut keys, reading);
+            let host = read_host(&mut keys, faults);
             let carriers = [("tcp", Transport::Tcp), ("udp", Transport::Udp)];
-            let transport = keys.choice("transport", &carriers, "\"tcp\"", &mut reading.faults);
+            let transport = keys.choice("transport", &carriers, "\"tcp\"", faults);
             let usual = transport.unwrap_or(Transport::Tcp).usual_port();
-            let port = read_network_port(&mut keys, usual, reading);
-            host.zip(transport).zip(port).map(|((host, transport), port)| Control::ViscaRaw { host, transport, port })
+            let port = read_network_port(&mut keys, usual, faults);
+            let line = host.zip(transport).zip(port);
+            let line = line.map(|((host, transport), port)| ViscaLine::Raw { host, transport, port });
+            read_visca(line, &mut keys, faults)
         }
-        Kind::Onvif => Some(read_onvif(&mut keys, reading)),
+        Kind::Onvif => Some(read_onvif(&mut keys, faults)),
     };
-    keys.finish(&mut reading.faults);
+    keys.finish(faults);
     control
 }
 
-fn read_visca_serial(keys: &mut Keys, serial: &Ports, reading: &mut Reading) -> Option<Control> {
+fn read_serial(keys: &mut Keys, port: &Port, faults: &mut Vec<Fault>) -> Option<ViscaLine> {
     const PORT: &str = "{ device = \"/dev/ttyS1\", baud = 9600 }";
-    let address = keys.number("address", &(1..=7), "1", &mut reading.faults);
-    let port = serial.camera.needed(keys.file(), "serial.camera", PORT, reading);
-    port.zip(address).map(|(port, address)| Control::ViscaSerial { port, address })
+    let address = keys.number("address", &(1..=7), "1", faults);
+    let port = port.needed(keys.file(), "serial.camera", PORT, faults);
+    port.zip(address).map(|(port, address)| ViscaLine::Serial { port, address })
 }
 
-fn read_host(keys: &mut Keys, reading: &mut Reading) -> Option<String> {
+fn read_visca(line: Option<ViscaLine>, keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Control> {
+    let travel = match keys.optional_section("travel", faults) {
+        None => None,
+        Some(keys) => Some(read_travel(keys, faults)?),
+    };
+    Some(Control::Visca { line: line?, travel })
+}
+
+fn read_travel(mut keys: Keys, faults: &mut Vec<Fault>) -> Option<Travel> {
+    // What the protocol's digits hold: five for pan, four for the others (docs/ref/visca.md).
+    let pan = read_ends("pan", -0x8_0000..=0x7_FFFF, "[-2267, 2267]", &mut keys, faults);
+    let tilt = read_ends("tilt", -0x8000..=0x7FFF, "[-400, 1200]", &mut keys, faults);
+    let zoom = read_ends("zoom", 0..=0xFFFF, "[0, 16384]", &mut keys, faults);
+    keys.finish(faults);
+    Some(Travel { pan: pan?, tilt: tilt?, zoom: zoom? })
+}
+
+fn read_ends(
+    key: &'static str,
+    range: RangeInclusive<i32>,
+    example: &'static str,
+    keys: &mut Keys,
+    faults: &mut Vec<Fault>,
+) -> Option<[i32; 2]> {
+    let ends: [i32; 2] = keys.required(key, example, faults)?;
+    if ends[0] != ends[1] && ends.iter().all(|end| range.contains(end)) {
+        return Some(ends);
+    }
+    keys.fault(key, FaultKind::Wrong { got: format!("{ends:?}"), example }, faults);
+    None
+}
+
+fn read_host(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<String> {
     const EXAMPLE: &str = "\"192.168.10.20\"";
-    let host: String = keys.required("host", EXAMPLE, &mut reading.faults)?;
+    let host: String = keys.required("host", EXAMPLE, faults)?;
     let is_address = host.parse::<std::net::IpAddr>().is_ok();
     let is_name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
     if is_address || is_name {
         return Some(host);
     }
-    keys.fault("host", FaultKind::Wrong { got: format!("“{host}”"), example: EXAMPLE }, &mut reading.faults);
+    keys.fault("host", FaultKind::Wrong { got: format!("“{host}”"), example: EXAMPLE }, faults);
     None
 }
 
 /// `None` when it is wrong; `usual` when it is absent.
-fn read_network_port(keys: &mut Keys, usual: u16, reading: &mut Reading) -> Option<u16> {
-    let before = reading.faults.len();
-    let port = keys.optional_number("port", &(1..=65_535), "52381", &mut reading.faults);
-    (reading.faults.len() == before).then(|| port.unwrap_or(usual))
+fn read_network_port(keys: &mut Keys, usual: u16, faults: &mut Vec<Fault>) -> Option<u16> {
+    let before = faults.len();
+    let port = keys.optional_number("port", &(1..=65_535), "52381", faults);
+    (faults.len() == before).then(|| port.unwrap_or(usual))
 }
 
-fn read_onvif(keys: &mut Keys, reading: &mut Reading) -> Control {
+fn read_onvif(keys: &mut Keys, faults: &mut Vec<Fault>) -> Control {
     const EXAMPLE: &str = "\"http://192.168.10.20/onvif/device_service\"";
-    let url: Option<String> = keys.optional("url", EXAMPLE, &mut reading.faults);
+    let url: Option<String> = keys.optional("url", EXAMPLE, faults);
     if let Some(url) = url.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-        keys.fault("url", FaultKind::Wrong { got: format!("“{url}”"), example: EXAMPLE }, &mut reading.faults);
+        keys.fault("url", FaultKind::Wrong { got: format!("“{url}”"), example: EXAMPLE }, faults);
     }
     Control::Onvif { url }
 }

@@ -140,14 +140,14 @@ impl Port {
         file: &Path,
         key: &str,
         example: &'static str,
-        reading: &mut Reading,
+        faults: &mut Vec<Fault>,
     ) -> Option<SerialPort> {
         match self {
             Self::At(port) => Some(port.clone()),
             Self::Faulty => None,
             Self::Absent => {
                 let kind = FaultKind::Missing { example };
-                reading.faults.push(Fault { file: file.to_owned(), key: key.to_owned(), kind });
+                faults.push(Fault { file: file.to_owned(), key: key.to_owned(), kind });
                 None
             }
         }

@@ -123,7 +123,7 @@ pub(crate) fn read(mut keys: Keys, serial: &Ports, reading: &mut Reading) -> Opt
         Kind::Socket => Some(Panel::Socket),
         Kind::Serial => {
             const PORT: &str = "{ device = \"/dev/ttyS1\", baud = 115200 }";
-            serial.panel.needed(keys.file(), "serial.panel", PORT, reading).map(Panel::Serial)
+            serial.panel.needed(keys.file(), "serial.panel", PORT, &mut reading.faults).map(Panel::Serial)
         }
         Kind::Gpio => read_gpio(&mut keys, reading),
         Kind::I2c => read_i2c(&mut keys, reading),

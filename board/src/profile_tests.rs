@@ -8,7 +8,7 @@ use bridgepoint_wire::text::Lang;
 use super::*;
 use crate::{
     Active, Alsa, Bootloader, Bus, Control, Expander, Line, Lines, Locator, Microphone, Part, Pull, SerialPort, Source,
-    Spare, Transport,
+    Spare, Transport, Travel, ViscaLine,
 };
 
 /// A board with one of everything.
@@ -134,7 +134,8 @@ fn a_whole_board_is_what_it_says() {
     let board = parse(WHOLE).unwrap();
     let port = SerialPort { device: "/dev/ttyAMA3".into(), baud: 9_600 };
     assert_eq!(board.camera.source, Source::Device { video: "/dev/video0".into() });
-    assert_eq!(board.camera.control, Control::ViscaSerial { port: port.clone(), address: 1 });
+    let line = ViscaLine::Serial { port: port.clone(), address: 1 };
+    assert_eq!(board.camera.control, Control::Visca { line, travel: None });
     assert_eq!(board.encoder.order, ["v4l2h264enc", "x264enc"]);
     assert_eq!(board.encoder.node, Some("/dev/video11".into()));
     assert_eq!(board.decoder.node, Some("/dev/video10".into()));
@@ -178,8 +179,13 @@ fn every_way_to_move_a_camera_can_be_named() {
     assert_eq!(control(r#"{ kind = "none" }"#), Control::None);
     assert_eq!(control(r#"{ kind = "uvc" }"#), Control::Uvc);
     let host = || String::from("10.0.0.9");
-    assert_eq!(control(r#"{ kind = "visca-ip", host = "10.0.0.9" }"#), Control::ViscaIp { host: host(), port: 52_381 });
-    let raw = |transport, port| Control::ViscaRaw { host: host(), transport, port };
+    let ip = ViscaLine::Ip { host: host(), port: 52_381 };
+    let visca = |line, travel| Control::Visca { line, travel };
+    assert_eq!(control(r#"{ kind = "visca-ip", host = "10.0.0.9" }"#), visca(ip.clone(), None));
+    let travel = Travel { pan: [2448, -2448], tilt: [-400, 1200], zoom: [0, 16_384] };
+    let text = r#"{ kind = "visca-ip", host = "10.0.0.9", travel = { pan = [2448, -2448], tilt = [-400, 1200], zoom = [0, 16384] } }"#;
+    assert_eq!(control(text), visca(ip, Some(travel)));
+    let raw = |transport, port| visca(ViscaLine::Raw { host: host(), transport, port }, None);
     let tcp = r#"{ kind = "visca-raw", host = "10.0.0.9", transport = "tcp" }"#;
     assert_eq!(control(tcp), raw(Transport::Tcp, 5_678));
     let udp = r#"{ kind = "visca-raw", host = "10.0.0.9", transport = "udp", port = 1260 }"#;
@@ -313,6 +319,16 @@ fn a_number_out_of_its_range_is_told_the_range() {
         one_fault(parse(&with(from, to)), key, &[range, "Write a number from"]);
     }
     one_fault(parse(&with("baud = 9600", "baud = 9601")), "serial.camera.baud", &["9601 does not fit"]);
+}
+
+#[test]
+fn a_camera_that_cannot_move_so_far_is_refused() {
+    let travel = |travel: &str| with("address = 1", &format!("address = 1, travel = {{ {travel} }}"));
+    let ends = |pan: &str| travel(&format!("pan = {pan}, tilt = [-400, 1200], zoom = [0, 16384]"));
+    assert!(parse(&ends("[-2267, 2267]")).is_ok());
+    one_fault(parse(&ends("[5, 5]")), "camera.control.travel.pan", &["[5, 5]", "[-2267, 2267]"]);
+    one_fault(parse(&ends("[0, 524288]")), "camera.control.travel.pan", &["524288"]);
+    one_fault(parse(&travel("pan = [0, 9], tilt = [0, 9]")), "camera.control.travel.zoom", &["missing"]);
 }
 
 #[test]

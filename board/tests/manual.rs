@@ -40,8 +40,12 @@ fn words(text: &str, key: &str) -> Vec<&'static str> {
 /// Sections that say of which kind they are.
 const OF_KINDS: [&str; 7] = ["camera", "camera.control", "display", "audio", "panel", "watchdog", "storage"];
 /// The others: name, and what makes the parser look into them.
-const PLAIN: [(&str, &str); 15] = [
+const PLAIN: [(&str, &str); 16] = [
     ("", ""),
+    (
+        "camera.control.travel",
+        "[camera]\nkind = \"clip\"\n[camera.control]\nkind = \"visca-ip\"\n[camera.control.travel]\n",
+    ),
     ("encoder", "[encoder]\norder = [\"v4l2h264enc\"]\n"),
     ("decoder", "[decoder]\norder = [\"v4l2h264dec\"]\n"),
     ("audio.microphones[0]", "[audio]\nkind = \"alsa\"\n[[audio.microphones]]\n"),
