@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_camera::driver::Told;
 use agent_core::clock::ServerClock;
 use agent_core::gate::{CommandGate, ReportLimit};
 use agent_core::health::HealthSchedule;
@@ -38,10 +39,12 @@ use crate::store::{Left, Store};
 use crate::uplink::Uplink;
 use crate::{factory_reset, panel, random, systemd, wall_ms};
 
+mod camera;
 mod downlink;
 mod media;
 mod update;
 
+use camera::Moving;
 use update::{Updating, Worked};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -74,6 +77,8 @@ struct Agent {
     hangs: Option<Hang>,
     /// None on a system without slots.
     updating: Option<Updating>,
+    /// None where nothing moves.
+    moving: Option<Moving>,
 
     uplink: Uplink,
     nursery: Nursery,
@@ -109,6 +114,7 @@ struct Inputs {
     media: mpsc::Receiver<MediaEvent>,
     presses: mpsc::Receiver<Press>,
     updates: mpsc::Receiver<Worked>,
+    camera: mpsc::Receiver<Told>,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -132,8 +138,8 @@ pub async fn run(config: Config, identity: Identity) -> Result<(), Ending> {
     let (pressed, presses) = mpsc::channel(8);
     tokio::spawn(panel::serve(config.panel.clone(), config.panel_firmware.clone(), shown, pressed));
 
-    let (mut agent, updates) = Agent::new(config, identity, store, left, nursery, face)?;
-    let inputs = Inputs { centre, media, presses, updates, terminate, interrupt };
+    let (mut agent, updates, camera) = Agent::new(config, identity, store, left, nursery, face)?;
+    let inputs = Inputs { centre, media, presses, updates, camera, terminate, interrupt };
     let ended = agent.live(inputs).await;
     agent.uplink.say_lost();
     connection.end().await;
@@ -172,7 +178,7 @@ impl Agent {
         left: Left,
         nursery: Nursery,
         face: watch::Sender<Face>,
-    ) -> Result<(Self, mpsc::Receiver<Worked>), Ending> {
+    ) -> Result<(Self, mpsc::Receiver<Worked>, mpsc::Receiver<Told>), Ending> {
         let before = left.running.as_ref().map(|running| running.join.session.clone());
         let keys = MediaKeys::open(&config.data_dir, before.as_ref())
             .map_err(|e| Ending::world(Text::DiskNotWritable, [&config.data_dir.display(), &e]))?;
@@ -204,6 +210,13 @@ impl Agent {
             }
             None => (None, mpsc::channel(1).1),
         };
+        let (moving, camera) = match &config.ptz {
+            Some(ptz) => {
+                let (moving, told) = Moving::start(ptz, &config.data_dir, now);
+                (Some(moving), told)
+            }
+            None => (None, mpsc::channel(1).1),
+        };
         let watchdog_ms = systemd::watchdog().map(|within| within.as_millis() as u64);
         let stuck = factory_reset::take_stuck(&config.runtime_dir);
         let mut agent = Self {
@@ -221,6 +234,7 @@ impl Agent {
             progress: Progress::new(now, watchdog_ms),
             hangs: None,
             updating,
+            moving,
             uplink: Uplink::new(identity.appliance.clone(), left.boot),
             nursery,
             life: None,
@@ -251,7 +265,7 @@ impl Agent {
         if stuck {
             agent.say(Event::Fault { text: Text::ButtonStuck.name().into(), details: Vec::new() });
         }
-        Ok((agent, updates))
+        Ok((agent, updates, camera))
     }
 
     fn now(&self) -> Millis {
@@ -273,6 +287,7 @@ impl Agent {
                 }
                 Some(event) = inputs.media.recv() => self.handle_media(event)?,
                 Some(worked) = inputs.updates.recv() => self.handle_worked(worked),
+                Some(told) = inputs.camera.recv() => self.handle_camera(told),
                 Some(press) = inputs.presses.recv() => {
                     tracing::info!(?press, "button");
                     let now = self.now();
@@ -284,6 +299,7 @@ impl Agent {
             }
         }
         systemd::stopping();
+        self.stop_camera(&mut inputs.camera).await;
         self.close_media(&mut inputs.media).await;
         Ok(())
     }
@@ -295,6 +311,7 @@ impl Agent {
             self.supervisor.poll_timeout(),
             self.kept.is_some().then_some(self.touch_at),
             self.updating.as_ref().and_then(|updating| updating.core.poll_timeout()),
+            self.moving.as_ref().and_then(|moving| moving.core.poll_timeout()),
             Some(self.progress.poll_timeout()),
         ];
         let health = Some(self.health.poll_timeout());
@@ -313,6 +330,9 @@ impl Agent {
         }
         if let Some(updating) = &mut self.updating {
             updating.core.handle_timeout(now);
+        }
+        if let Some(moving) = &mut self.moving {
+            moving.core.handle_timeout(now);
         }
         if let Some(feed) = self.progress.handle_timeout(now) {
             self.feed(feed);
@@ -359,6 +379,7 @@ impl Agent {
         let (now, runs) = (self.now(), self.session.running().is_some());
         self.progress.handle_session(now, runs);
         self.settle_update();
+        self.settle_camera();
         self.keep_running();
         self.send_events();
         let (showing, refused) = self.session.showing();

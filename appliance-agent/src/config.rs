@@ -4,11 +4,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use agent_camera::driver::Way;
+use agent_camera::onvif::login::Credential;
+use agent_core::camera::Limits;
 use agent_core::panel_update::Bundle;
 use bridgepoint_board::keys::{Fault, FaultKind, Faults, Keys};
-use bridgepoint_board::{Alsa, Audio, Board, Panel as BoardPanel, Part, SerialPort, Source};
+use bridgepoint_board::{Alsa, Audio, Board, Control, Lines, Panel as BoardPanel, Part, SerialPort, Source};
 use bridgepoint_wire::local::Camera;
 use serde::Deserialize;
+
+use crate::panel::lines;
 
 /// The checked configuration.
 #[derive(Debug, Clone)]
@@ -41,8 +46,19 @@ pub struct Config {
     pub bootstrap: Option<Bootstrap>,
     /// Camera and microphone.
     pub camera: Camera,
+    /// How the camera is moved; none where nothing moves.
+    pub ptz: Option<Ptz>,
     /// Updates; none on a system without slots.
     pub update: Option<UpdateConfig>,
+}
+
+/// A camera that moves.
+#[derive(Debug, Clone)]
+pub struct Ptz {
+    /// How it is reached.
+    pub way: Way,
+    /// Where this room lets it look.
+    pub limits: Limits,
 }
 
 /// Updates with RAUC.
@@ -85,6 +101,8 @@ pub enum PanelLine {
         /// Bit/s.
         baud: u32,
     },
+    /// Button and lamps on lines of the board or of an expander.
+    Lines(lines::Place, Lines),
 }
 
 /// `host:port`.
@@ -175,7 +193,9 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
             None
         }
     });
-    let camera = read_camera(keys.section("camera", faults), board.as_ref(), &at, faults);
+    let mut camera_keys = keys.section("camera", faults);
+    let moved = read_moved(&mut camera_keys, board.as_ref(), &at, faults);
+    let camera = read_camera(camera_keys, board.as_ref(), &at, faults);
     let board = board?;
     let panel = panel.map_or_else(|| panel_of(&board, faults), |path| PanelLine::Socket(at(path)));
     Some(Config {
@@ -190,6 +210,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
         decode_return,
         preset,
         bootstrap,
+        ptz: moved.and_then(|moved| moved.ptz(camera.as_ref())),
         camera: camera?,
         update,
         board,
@@ -202,8 +223,12 @@ fn panel_of(board: &Board, faults: &mut Vec<Fault>) -> PanelLine {
     faults.extend(lacking(board, Part::Panel));
     match &board.panel {
         BoardPanel::Serial(SerialPort { device, baud }) => PanelLine::Serial { device: device.clone(), baud: *baud },
-        // A socket is for `agent.toml` to name. Lines and expanders stay dark; `preflight::tell_gaps` says so.
-        BoardPanel::Socket | BoardPanel::Gpio { .. } | BoardPanel::Expander { .. } => PanelLine::None,
+        BoardPanel::Gpio { chip, lines } => PanelLine::Lines(lines::Place::Gpio(chip.clone()), lines.clone()),
+        BoardPanel::Expander { expander, bus, lines } => {
+            PanelLine::Lines(lines::Place::Expander(*expander, bus.clone()), lines.clone())
+        }
+        // A socket is for `agent.toml` to name.
+        BoardPanel::Socket => PanelLine::None,
     }
 }
 
@@ -299,6 +324,60 @@ fn read_camera(
     camera
 }
 
+/// `[camera]`, as far as it says how the camera is moved.
+struct Moved {
+    control: Control,
+    account: Option<Credential>,
+    limits: Limits,
+}
+
+impl Moved {
+    fn ptz(self, camera: Option<&Camera>) -> Option<Ptz> {
+        let way = match (self.control, camera) {
+            (Control::Uvc, Some(Camera::Device { video, .. })) => Way::Uvc { device: video.into() },
+            (Control::None | Control::Uvc, _) => return None,
+            (Control::Visca { line, travel }, _) => Way::Visca { line, travel },
+            (Control::Onvif { url }, _) => Way::Onvif { url, account: self.account },
+        };
+        Some(Ptz { way, limits: self.limits })
+    }
+}
+
+/// A site's camera may be another one than the board's.
+fn read_moved(
+    keys: &mut Keys,
+    board: Option<&Board>,
+    at: &dyn Fn(PathBuf) -> PathBuf,
+    faults: &mut Vec<Fault>,
+) -> Option<Moved> {
+    let control = keys.optional_section("control", faults);
+    let account = keys.optional_section("account", faults).and_then(|keys| read_account(keys, at, faults));
+    let limits = keys.optional("limits", "{ pan = [-5000, 5000], tilt = [-2000, 3000] }", faults);
+    // The board's own faults are reported already.
+    let board = board?;
+    let control = match control {
+        Some(keys) => Control::read(keys, &board.serial, faults)?,
+        None => board.camera.control.clone(),
+    };
+    Some(Moved { control, account, limits: limits.unwrap_or_else(Limits::none) })
+}
+
+/// The password is in a file of its own, which may be private.
+fn read_account(mut keys: Keys, at: &dyn Fn(PathBuf) -> PathBuf, faults: &mut Vec<Fault>) -> Option<Credential> {
+    const EXAMPLE: &str = "\"/etc/bridgepoint/camera.password\"";
+    let user = keys.required("user", "\"bridgepoint\"", faults);
+    let file: Option<PathBuf> = keys.required("password_file", EXAMPLE, faults);
+    let password = file.and_then(|file| match std::fs::read_to_string(at(file)) {
+        Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(error) => {
+            keys.fault("password_file", FaultKind::Wrong { got: error.to_string(), example: EXAMPLE }, faults);
+            None
+        }
+    });
+    keys.finish(faults);
+    Some(Credential { user: user?, password: password? })
+}
+
 fn capture_of(board: &Board) -> Option<String> {
     match &board.audio {
         Audio::None => None,
@@ -309,6 +388,7 @@ fn capture_of(board: &Board) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bridgepoint_board::ViscaLine;
     use bridgepoint_wire::text::Lang;
 
     fn load(text: &str) -> Result<Config, Faults> {
@@ -377,6 +457,22 @@ mod tests {
         assert!(faults.0[0].file.ends_with("board.toml") && faults.to_string().contains("/dev/none"), "{faults}");
         let other = load(&format!("{text}[camera]\nvideo = \"/dev/null\"")).unwrap();
         assert_eq!(other.camera, Camera::Device { video: "/dev/null".into(), audio: None });
+    }
+
+    #[test]
+    fn a_sites_camera_is_moved_as_its_board_or_its_own_file_says() {
+        let base = "data_dir = \"d\"\nrecords_dir = \"r\"\nruntime_dir = \"r\"\nserial = \"s\"\nboard = \"BOARD\"\n[camera]\nclip = \"a\"\n";
+        let ptz = |text: &str| load(&format!("{base}{text}")).map(|config| config.ptz);
+        assert!(ptz("").unwrap().is_none());
+        let visca = "control = { kind = \"visca-ip\", host = \"10.0.0.9\" }\nlimits = { pan = [-5000, 5000] }";
+        let moved = ptz(visca).unwrap().unwrap();
+        assert!(matches!(moved.way, Way::Visca { line: ViscaLine::Ip { port: 52_381, .. }, travel: None }));
+        assert!(moved.limits.are_set());
+        let keys = |text: &str| ptz(text).unwrap_err().0.into_iter().map(|fault| fault.key).collect::<Vec<_>>();
+        assert_eq!(keys("limits = { pan = [5000, -5000] }"), ["camera.limits"]);
+        let account = "control = { kind = \"onvif\" }\naccount = { user = \"u\", password_file = \"/none\" }";
+        assert_eq!(keys(account), ["camera.account.password_file"]);
+        assert_eq!(keys("control = { kind = \"visca-serial\", address = 1 }"), ["serial.camera"]);
     }
 
     #[test]

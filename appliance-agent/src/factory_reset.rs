@@ -7,9 +7,9 @@ use std::time::Duration;
 use agent_core::Millis;
 use agent_core::factory_reset::{Decision, ResetButton};
 use bridgepoint_panel::Level;
-use bridgepoint_wire::panel::{FromPanel, Lamp, Lamps, Reader, ToPanel, encode};
+use bridgepoint_wire::panel::{FromPanel, Lamp, Lamps, Reader, ToPanel};
 use bridgepoint_wire::text::Text;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::{Config, PanelLine};
@@ -65,7 +65,7 @@ async fn watch(panel: &PanelLine, line: &mut Option<Ends>) -> Decision {
         }
         let wake = button.poll_timeout().map_or(begun, |at| begun + Duration::from_millis(at.0));
         let spoken = tokio::select! {
-            _ = ask.tick() => say(panel, line, button.lamps(now())).await,
+            _ = ask.tick() => show(panel, line, button.lamps(now())).await,
             heard = hear(line, &mut frames) => heard.map(|level| {
                 if let Some(level) = level {
                     button.handle_level(now(), level);
@@ -84,13 +84,13 @@ async fn watch(panel: &PanelLine, line: &mut Option<Ends>) -> Decision {
     }
 }
 
-async fn say(panel: &PanelLine, line: &mut Option<Ends>, lamps: Lamps) -> io::Result<()> {
+async fn show(panel: &PanelLine, line: &mut Option<Ends>, lamps: Lamps) -> io::Result<()> {
     if line.is_none() {
         *line = panel::open(panel).await?;
     }
     let Some((_, writer)) = line else { return Ok(()) };
-    writer.write_all(&encode(&ToPanel::Lamps(lamps))).await?;
-    writer.write_all(&encode(&ToPanel::AskButton)).await
+    panel::say(writer, ToPanel::Lamps(lamps)).await?;
+    panel::say(writer, ToPanel::AskButton).await
 }
 
 /// One piece of what the panel says; waits for ever when there is none.
@@ -116,7 +116,7 @@ async fn reset(config: &Config, line: &mut Option<Ends>) -> Result<(), Ending> {
     let Erased { records_kept, events_kept } = erased;
     eprintln!("{}", Text::BoxResetDone.both(&[&records_kept.to_string(), &events_kept.to_string()]));
     // Best effort: the box is reset, whether anybody sees it or not.
-    if say(&config.panel, line, shown(erased)).await.is_ok() && line.is_some() {
+    if show(&config.panel, line, shown(erased)).await.is_ok() && line.is_some() {
         tokio::time::sleep(SHOWN).await;
     }
     Ok(())
@@ -132,6 +132,8 @@ const fn shown(erased: Erased) -> Lamps {
 mod tests {
     use super::*;
     use bridgepoint_panel::{Heard, Panel};
+    use bridgepoint_wire::panel::encode;
+    use tokio::io::AsyncWriteExt as _;
     use tokio::net::UnixListener;
 
     /// A panel in software whose button is down from the start, for so long.

@@ -3,22 +3,20 @@
 //! A serial line stays up when the panel starts anew, and carries garbage when it is plugged in: so the agent says hello
 //! every second, and says the lamps again whenever the panel answers.
 
-use std::fs::{File, OpenOptions};
+pub mod lines;
+
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::time::Duration;
 
+use agent_camera::serial;
 use agent_core::Millis;
 use agent_core::panel_update::{Bundle, Occupation, Outcome, PanelUpdate};
 use bridgepoint_panel::Press;
 use bridgepoint_wire::panel::{
     FromPanel, HELLO_MS, Lamps, PROTOCOL, PROTOCOL_WITH_UPDATE, Reader, SILENT_MS, ToPanel, encode,
 };
-use nix::sys::termios::{self, BaudRate, SetArg};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -45,13 +43,26 @@ pub struct Face {
 pub async fn serve(
     line: PanelLine,
     carried: Option<Bundle>,
+    face: watch::Receiver<Face>,
+    presses: mpsc::Sender<Press>,
+) {
+    let open = || {
+        let line = line.clone();
+        async move { open(&line).await }
+    };
+    serve_on(open, carried, face, presses).await;
+}
+
+async fn serve_on<Opening: Future<Output = io::Result<Option<Ends>>>>(
+    mut open: impl FnMut() -> Opening,
+    carried: Option<Bundle>,
     mut face: watch::Receiver<Face>,
     presses: mpsc::Sender<Press>,
 ) {
     let mut panel = Panel::new(carried);
     let mut quiet = false;
     while !presses.is_closed() {
-        let ended = match open(&line).await {
+        let ended = match open().await {
             Ok(None) => return,
             Ok(Some((reader, writer))) => carry(reader, writer, &mut panel, &mut face, &presses).await,
             Err(error) => Err(error),
@@ -65,6 +76,8 @@ pub async fn serve(
             }
             Err(_) => {}
         }
+        // The next one is another outage.
+        quiet &= !matches!(panel.presence, Presence::Heard { .. });
         panel.presence = Presence::Unknown;
         tokio::time::sleep(LONGEST_RETRY / 4 + LONGEST_RETRY * 3 / 4 * u32::from(dice()) / 255).await;
     }
@@ -85,7 +98,11 @@ pub async fn open(line: &PanelLine) -> io::Result<Option<Ends>> {
             Ok(Some((Box::new(reader), Box::new(writer))))
         }
         PanelLine::Serial { device, baud } => {
-            let (reader, writer) = open_serial(device, *baud)?;
+            let (reader, writer) = serial::open(device, *baud)?;
+            Ok(Some((Box::new(reader), Box::new(writer))))
+        }
+        PanelLine::Lines(place, lines) => {
+            let (reader, writer) = UnixStream::from_std(lines::open(place, lines)?)?.into_split();
             Ok(Some((Box::new(reader), Box::new(writer))))
         }
     }
@@ -258,7 +275,8 @@ async fn carry(
     }
 }
 
-async fn say(writer: &mut (impl AsyncWrite + Unpin), message: ToPanel) -> io::Result<()> {
+/// One message, or an error after [`WRITE_PATIENCE`].
+pub async fn say(writer: &mut (impl AsyncWrite + Unpin), message: ToPanel) -> io::Result<()> {
     tokio::time::timeout(WRITE_PATIENCE, writer.write_all(&encode(&message))).await?
 }
 
@@ -269,33 +287,11 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// A serial port in raw mode. Both ends are the port itself: the kernel's line can be polled like a pipe.
-fn open_serial(device: &Path, baud: u32) -> io::Result<(pipe::Receiver, pipe::Sender)> {
-    let flags = nix::libc::O_NOCTTY | nix::libc::O_NONBLOCK;
-    let port = OpenOptions::new().read(true).write(true).custom_flags(flags).open(device)?;
-    let mut settings = termios::tcgetattr(&port)?;
-    termios::cfmakeraw(&mut settings);
-    termios::cfsetspeed(&mut settings, speed(baud)?)?;
-    termios::tcsetattr(&port, SetArg::TCSANOW, &settings)?;
-    let other: File = port.try_clone()?;
-    Ok((pipe::Receiver::from_file_unchecked(port)?, pipe::Sender::from_file_unchecked(other)?))
-}
-
-fn speed(baud: u32) -> io::Result<BaudRate> {
-    match baud {
-        9_600 => Ok(BaudRate::B9600),
-        19_200 => Ok(BaudRate::B19200),
-        38_400 => Ok(BaudRate::B38400),
-        57_600 => Ok(BaudRate::B57600),
-        115_200 => Ok(BaudRate::B115200),
-        other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{other} bit/s"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use bridgepoint_wire::panel::Lamp;
+    use std::fs::File;
     use std::io::{Read as _, Write as _};
 
     /// A panel on a pseudo-terminal: the same frames as on a serial port.

@@ -3,11 +3,11 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use bridgepoint_board::{Panel, Part};
+use bridgepoint_board::Part;
 use bridgepoint_wire::local::Camera;
 use bridgepoint_wire::text::{Lang, Text};
 
-use crate::config::{Config, PanelLine};
+use crate::config::Config;
 use crate::ending::Ending;
 use crate::health::Disk;
 
@@ -60,11 +60,6 @@ pub fn tell_gaps(config: &Config) {
             | Part::Storage
             | Part::Console => tracing::warn!("{}", missing.fault.text(Lang::En)),
         }
-    }
-    if let Panel::Gpio { .. } | Panel::Expander { .. } = config.board.panel
-        && config.panel == PanelLine::None
-    {
-        tracing::warn!("the front panel stays dark: lines and expanders are not driven by this version");
     }
 }
 

@@ -70,6 +70,7 @@ export const api = {
   addSite: (code, name) => json("POST", "/api/sites", { code, name }, "add"),
   makeCode: (site) => json("POST", `/api/sites/${at(site)}/code`),
   setCalls: (site, calls) => json("PUT", `/api/sites/${at(site)}/calls`, calls),
+  moveCamera: (site, action) => json("POST", `/api/sites/${at(site)}/camera`, action),
   openWhip: (site) => json("POST", `/api/sites/${at(site)}/whip`),
   closeWhip: (site) => json("DELETE", `/api/sites/${at(site)}/whip`),
   start: (sites) => json("POST", "/api/sessions", { sites }, "start"),

@@ -30,13 +30,30 @@ export function sentence(event, nameOf) {
       const known = Object.hasOwn(FAULTS, body.text) ? pick(FAULTS[body.text]) : body.text;
       return t("event.Fault", fill(known, body.details ?? []));
     }
+    case "Camera": return camera(body);
+    case "FellBack": return t("event.FellBack", body.slot);
     default: return name; // a newer box: its own word is better than silence
+  }
+}
+
+function camera(event) {
+  const [name, body] = variant(event);
+  const by = body.by?.Operator ?? named("mover", body.by);
+  switch (name) {
+    case "Started": return t("event.Camera.Started", by);
+    case "Stopped": return t("event.Camera.Stopped", by);
+    case "PresetStored": return t("event.Camera.PresetStored", by, body.preset);
+    case "PresetCleared": return t("event.Camera.PresetCleared", by, body.preset);
+    case "Failed": return t("event.Camera.Failed", by);
+    default: return named("event.Camera", name);
   }
 }
 
 /** Needs a person's eye: shown with a mark. */
 export function alarming(event) {
-  return ["PressRefused", "MediaRestarted", "CommandRefused", "TwinRefused", "Fault"].includes(variant(event)[0]);
+  const [name, body] = variant(event);
+  if (name === "Camera") return ["NotAnswering", "Lost", "Failed"].includes(variant(body)[0]);
+  return ["PressRefused", "MediaRestarted", "CommandRefused", "TwinRefused", "Fault", "FellBack"].includes(name);
 }
 
 /** The session that an event names, if it names one. */

@@ -1,5 +1,6 @@
 // One session while it runs: the live program, who is in, what happens; muting and ending.
 import { api } from "./api.js";
+import { moveCamera } from "./camera.js";
 import { ask, button, chip, fault, faultBox, h, icon, level, mark, put, setChip } from "./dom.js";
 import { alarming, milestones, sentence, sessionOf, startedBy } from "./events.js";
 import { clock, duration, number } from "./format.js";
@@ -150,12 +151,13 @@ export function sessionPage(main, live, id) {
       order(() => api.floor(id, now.includes(site.code) ? now.filter((code) => code !== site.code) : [...now, site.code]));
     } }, t("session.floor"));
     const hide = h("button", { type: "button", class: "hide", onclick: () => of({ hidden: !current.hidden }) }, t("session.hidden"));
+    const camera = h("button", { type: "button", class: "camera-of", onclick: () => moveCamera(site) }, t("camera.title"));
     const role = h("select", { class: "role", "aria-label": t("session.role"), onchange: () => of({ role: role.value }) },
       ["ordinary", "chair", "official", "interpreter", "document"].map((name) => h("option", { value: name }, t(`role.${name}`))));
     const gainText = h("span", {}, "");
     const gain = h("input", { type: "range", class: "gain", min: "-30", max: "12", step: "1", onchange: () => of({ gain_db: Number(gain.value) }) });
     const more = h("details", { class: "member-more" }, h("summary", { "aria-label": t("session.more_of", site.name) }, "⋯"),
-      h("div", { class: "row" }, spotlight, floor, hide, role), h("label", { class: "row" }, gainText, gain));
+      h("div", { class: "row" }, spotlight, floor, hide, camera, role), h("label", { class: "row" }, gainText, gain));
     const sound = h("div", { class: "member-sound" }, meter.node, pin, mute);
     const node = h("li", { "data-site": site.code },
       h("div", { class: "member-name" }, h("span", { class: "strong" }, site.name), up),

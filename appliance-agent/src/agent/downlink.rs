@@ -4,6 +4,7 @@ use agent_core::gate::{Delivery, Verdict};
 use agent_core::outbox::{AckEffect, Outbox};
 use agent_core::session::Centre;
 use agent_core::twin::TwinVerdict;
+use bridgepoint_wire::camera::Rank;
 use bridgepoint_wire::command::{Order, Outcome};
 use bridgepoint_wire::event::{Ack, CommandRefusal, Event};
 use bridgepoint_wire::{Envelope, Topic};
@@ -38,6 +39,9 @@ impl Agent {
                 *connection += u32::from(self.uplink.is_up());
                 self.uplink.handle_down();
                 self.session.handle_centre(Centre::Away);
+                if let Some(moving) = &mut self.moving {
+                    moving.core.handle_mover_lost(now, Rank::Operator);
+                }
                 self.outbox.handle_down();
                 if self.down_said.as_ref() != Some(&fault) {
                     let (text, [broker, reason]) = fault.text(&self.identity.broker);
@@ -100,6 +104,7 @@ impl Agent {
                 tracing::info!(seq, ?order, "command");
                 let taken = match order {
                     Order::Update(update) => self.handle_update_order(*update),
+                    Order::Camera(order) => self.handle_camera_order(order),
                     order => self.session.handle_order(now, order),
                 };
                 let outcome = match taken {

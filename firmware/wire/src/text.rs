@@ -286,6 +286,11 @@ texts! {
         vi: ["Chưa đưa được thiết bị về trạng thái xuất xưởng: {0} ({1}).", "Việc này tiếp tục ở lần khởi động sau; chưa có bản ghi nào bị mất.", "Tắt và bật lại thiết bị; nếu vẫn lỗi, gọi bộ phận vận hành."],
         en: ["The factory reset is not complete: {0} ({1}).", "It goes on at the next start; no record is lost.", "Switch the box off and on; call the operators if it stays so."]
     }
+    /// {0} site's code.
+    BoxNotReached {
+        vi: ["Thiết bị của điểm cầu {0} không trả lời.", "Yêu cầu chưa được thực hiện; thiết bị sẽ không làm muộn.", "Xem trạng thái của điểm cầu; nếu mất kết nối, gọi kỹ thuật viên ở đó."],
+        en: ["The box of site {0} does not answer.", "The request was not carried out, and will not be later.", "See how the site is; if its line is down, call the technician there."]
+    }
     /// No places.
     CameraHeldByOperator {
         vi: ["Người vận hành ở trung tâm đang điều khiển camera.", "Camera chỉ nghe lệnh của một người mỗi lúc.", "Đợi khoảng 10 giây sau khi người đó thôi điều khiển, hoặc nhờ người đó nhường."],

@@ -32,6 +32,7 @@ const INDEX: Asset = asset!("index.html", HTML);
 const ASSETS: &[Asset] = &[
     asset!("api.js", SCRIPT),
     asset!("app.js", SCRIPT),
+    asset!("camera.js", SCRIPT),
     asset!("dom.js", SCRIPT),
     asset!("events.js", SCRIPT),
     asset!("faults.js", SCRIPT),

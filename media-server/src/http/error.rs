@@ -30,6 +30,13 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, what)
     }
 
+    /// It was not carried out, and a person is told why.
+    pub fn refused(why: Text, place: &impl ToString) -> Self {
+        let place = place.to_string();
+        let said = why.fill(Lang::En, &[&place]).replace('\n', " ");
+        Self(StatusCode::CONFLICT, said, Some((why, place)))
+    }
+
     /// The server's own fault; the log has the details.
     pub fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
@@ -80,7 +87,8 @@ impl From<Refused> for ApiError {
             | Refused::NotCalled(_)
             | Refused::NoProgram(_)
             | Refused::TooManyPrograms(_)
-            | Refused::Needed(_) => StatusCode::CONFLICT,
+            | Refused::Needed(_)
+            | Refused::NoBox(_) => StatusCode::CONFLICT,
             Refused::TooFew | Refused::NoLayout { .. } | Refused::BadGain => StatusCode::BAD_REQUEST,
             Refused::Open(OpenError::Archive(ArchiveError::Full { .. } | ArchiveError::NotWritable { .. })) => {
                 StatusCode::INSUFFICIENT_STORAGE

@@ -75,6 +75,7 @@ pub fn router(app: App) -> Router {
         .route("/api/sites/{code}", get(sites::show))
         .route("/api/sites/{code}/code", post(sites::make_code))
         .route("/api/sites/{code}/calls", put(sites::set_calls))
+        .route("/api/sites/{code}/camera", post(sites::camera))
         .route("/api/sites/{code}/whip", post(sites::open_whip).delete(sites::close_whip))
         .route("/api/sessions", get(sessions::list).post(sessions::start))
         .route("/api/sessions/{id}", get(sessions::show))

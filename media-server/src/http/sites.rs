@@ -1,10 +1,16 @@
 //! `/api/sites`
 
+use std::time::Duration;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use bridgepoint_wire::SiteCode;
+use bridgepoint_wire::camera::{CameraAction, CameraOrder};
+use bridgepoint_wire::command::Outcome;
+use bridgepoint_wire::event::CommandRefusal;
 use bridgepoint_wire::id::BadId;
+use bridgepoint_wire::text::Text;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization as _;
@@ -15,6 +21,8 @@ use super::error::ApiError;
 use crate::secret;
 use crate::views::SiteJson;
 
+/// A box on the slowest of lines answers within this; an operator at a joystick waits no longer.
+const BOX_ANSWERS: Duration = Duration::from_secs(3);
 /// The longest name of a site that fits a plate.
 const NAME: usize = 80;
 
@@ -89,6 +97,23 @@ pub async fn close_whip(State(app): State<App>, Path(code): Path<String>) -> Res
     let site = site(&code)?;
     app.hub.call(move |hub| hub.set_whip(&site, None)).await??;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/sites/{code}/camera`: answered when the box has begun it, or would not.
+pub async fn camera(
+    State(app): State<App>,
+    Extension(who): Extension<Who>,
+    Path(code): Path<String>,
+    Json(action): Json<CameraAction>,
+) -> Result<Json<Value>, ApiError> {
+    let site = site(&code)?;
+    let (of, order) = (site.clone(), CameraOrder { operator: who.name().to_owned(), action });
+    let answer = app.hub.call(move |hub| hub.move_camera(&of, order)).await??;
+    match tokio::time::timeout(BOX_ANSWERS, answer).await {
+        Ok(Ok(Outcome::Accepted)) => Ok(Json(json!({ "site": site }))),
+        Ok(Ok(Outcome::Refused(CommandRefusal::Camera(reason)))) => Err(ApiError::refused(reason.text(), &site)),
+        Ok(Ok(Outcome::Refused(_)) | Err(_)) | Err(_) => Err(ApiError::refused(Text::BoxNotReached, &site)),
+    }
 }
 
 /// A site's code in a path.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bridgepoint_wire::camera::CameraOrder;
 use bridgepoint_wire::command::{Command, Order, Outcome, Reply};
 use bridgepoint_wire::enrol::{self, Enrolled, Refusal};
 use bridgepoint_wire::event::{Event, PressRefusal};
@@ -11,8 +12,9 @@ use bridgepoint_wire::presence::Presence;
 use bridgepoint_wire::{ApplianceId, ClientId, Envelope, SiteCode, Topic};
 use server_core::fleet::Reach;
 use server_core::session::{Admission, By, Origin, admit};
+use tokio::sync::oneshot;
 
-use super::{Hub, OpenError};
+use super::{Hub, OpenError, Refused};
 use crate::clock::now_ms;
 use crate::codes::{self, Verdict};
 use crate::mqtt::{Delivery, FromBroker};
@@ -75,8 +77,13 @@ impl Hub {
             Topic::Event(appliance) => self.handle_event(name, &appliance, payload, jws),
             Topic::Reply(appliance) => match Envelope::<Reply>::from_bytes(payload) {
                 Ok(said) => {
-                    if let Outcome::Refused(reason) = said.body.outcome {
-                        tracing::warn!(%appliance, command = said.body.to, ?reason, "a box refused a command");
+                    let Reply { to, outcome } = said.body;
+                    match (self.asked.remove(&(appliance.clone(), to)), outcome) {
+                        (Some(asker), outcome) => drop(asker.send(outcome)),
+                        (None, Outcome::Refused(reason)) => {
+                            tracing::warn!(%appliance, command = to, ?reason, "a box refused a command");
+                        }
+                        (None, Outcome::Accepted) => {}
                     }
                     self.handle_sign_of_life(&appliance);
                 }
@@ -232,23 +239,45 @@ impl Hub {
 
     /// Sends signed commands; to sites without a box nothing is sent.
     pub(super) fn order(&mut self, orders: impl IntoIterator<Item = (SiteCode, Order)>) {
+        self.send_orders(orders);
+    }
+
+    /// The same; returns to whom each was sent, and its number.
+    fn send_orders(&mut self, orders: impl IntoIterator<Item = (SiteCode, Order)>) -> Vec<(ApplianceId, u64)> {
         let now = now_ms();
         let appliance = |site: &SiteCode| self.fleet.view(site, now).and_then(|view| view.record.appliance.clone());
         let addressed: Vec<(ApplianceId, Order)> =
             orders.into_iter().filter_map(|(site, order)| Some((appliance(&site)?, order))).collect();
         if addressed.is_empty() || !self.mqtt.is_up() {
-            return;
+            return Vec::new();
         }
         let numbers = match self.store.numbers("command", addressed.iter().map(|(appliance, _)| appliance)) {
             Ok(numbers) => numbers,
-            Err(error) => return tracing::error!(%error, "commands not sent: they have no numbers"),
+            Err(error) => {
+                tracing::error!(%error, "commands not sent: they have no numbers");
+                return Vec::new();
+            }
         };
+        let mut sent = Vec::new();
         for ((appliance, order), number) in addressed.into_iter().zip(numbers) {
             let command = Command { expires_at_ms: now + COMMAND_MS, order };
             let bytes = Envelope::new(number, now, command).to_bytes();
             let delivery = Delivery::ExpiresIn((COMMAND_MS / 1_000) as u32);
-            self.mqtt.say(&Topic::Command(appliance), bytes, delivery);
+            self.mqtt.say(&Topic::Command(appliance.clone()), bytes, delivery);
+            sent.push((appliance, number));
         }
+        sent
+    }
+
+    /// An operator wants something of a site's camera; the box's answer comes later, or never.
+    pub fn move_camera(&mut self, site: &SiteCode, order: CameraOrder) -> Result<oneshot::Receiver<Outcome>, Refused> {
+        self.known([site])?;
+        let sent = self.send_orders([(site.clone(), Order::Camera(order))]);
+        let command = sent.into_iter().next().ok_or_else(|| Refused::NoBox(site.clone()))?;
+        let (asker, answer) = oneshot::channel();
+        self.asked.retain(|_, waiting| !waiting.is_closed());
+        self.asked.insert(command, asker);
+        Ok(answer)
     }
 
     fn publish_twins(&self) {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgepoint_wire::command::Outcome;
 use bridgepoint_wire::jws::PublicKey;
 use bridgepoint_wire::local::Conference;
 use bridgepoint_wire::{ApplianceId, SessionId, SiteCode};
@@ -146,6 +147,8 @@ pub struct Hub {
     viewers: HashMap<u64, oneshot::Sender<Answer>>,
     next_viewer: u64,
     whips: HashMap<SiteCode, oneshot::Sender<Answer>>,
+    /// Who waits for a box's answer to a command, by its number.
+    asked: HashMap<(ApplianceId, u64), oneshot::Sender<Outcome>>,
     /// Payloads that were dropped: malformed, unsigned, of strangers.
     dropped: u64,
     closing: bool,
@@ -203,6 +206,7 @@ impl Hub {
             viewers: HashMap::new(),
             next_viewer: now_ms(),
             whips: HashMap::new(),
+            asked: HashMap::new(),
             dropped: 0,
             closing: false,
             snapshot,

@@ -54,6 +54,9 @@ pub enum Refused {
     /// A program that must go on.
     #[error("{}", in_english(Text::ProgramNeeded, .0))]
     Needed(Program),
+    /// A site whose box cannot be told anything, or has none.
+    #[error("{}", in_english(Text::BoxNotReached, .0))]
+    NoBox(SiteCode),
     /// A gain that is none.
     #[error("a gain is from {} to {} dB", GAINS.start(), GAINS.end())]
     BadGain,
@@ -81,6 +84,7 @@ impl Refused {
             Self::NoProgram(program) => Some((Text::ProgramMissing, program.to_string())),
             Self::TooManyPrograms(most) => Some((Text::ProgramsFull, most.to_string())),
             Self::Needed(program) => Some((Text::ProgramNeeded, program.to_string())),
+            Self::NoBox(site) => Some((Text::BoxNotReached, site.to_string())),
             Self::NoSite(_)
             | Self::NoSession(_)
             | Self::Exists(_)
@@ -435,7 +439,7 @@ impl Hub {
         self.running.values().find(|running| holds(&running.session)).map(|running| running.session.id.clone())
     }
 
-    fn known<'a>(&self, sites: impl IntoIterator<Item = &'a SiteCode>) -> Result<(), Refused> {
+    pub(super) fn known<'a>(&self, sites: impl IntoIterator<Item = &'a SiteCode>) -> Result<(), Refused> {
         match self.fleet.unknown(sites).first() {
             Some(unknown) => Err(Refused::NoSite(unknown.to_string())),
             None => Ok(()),

@@ -1,6 +1,7 @@
 //! The operator's command line.
 
 mod api;
+mod camera;
 mod replay;
 mod show;
 mod verify;
@@ -45,6 +46,13 @@ enum Command {
     /// Sessions.
     #[command(subcommand)]
     Session(Session),
+    /// Move a site's camera.
+    Camera {
+        /// The site's code.
+        code: String,
+        #[command(subcommand)]
+        what: camera::What,
+    },
     /// How every box is.
     Health,
     /// What was recorded.
@@ -288,6 +296,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let set = api.put(&format!("/api/sites/{code}/calls"), &json!(calls))?;
             (set, calls.join(" "))
         }
+        Command::Camera { code, what } => (camera::run(&api, code, what)?, code.clone()),
         Command::Session(command) => session(&api, command, lang)?,
         Command::Record(Record::List) => {
             let records = api.get("/api/records")?;

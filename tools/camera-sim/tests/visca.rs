@@ -1,9 +1,10 @@
 //! The driver against the simulator: real processes, a real pseudo-terminal, real sockets, every fault.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must say so")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+mod sim;
+
+use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
-use std::process::{Child, ChildStdin, ChildStdout, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
 use bridgepoint_drivers::Millis;
@@ -12,58 +13,12 @@ use bridgepoint_drivers::visca::{
     Position, Preset, Refusal, Request, Session, Ticket, TiltSpeed, ZoomPosition,
 };
 use embedded_io_adapters::std::FromStd;
+use sim::Sim;
 
 /// How long one read waits; the session's own deadlines are longer.
 const READ: Duration = Duration::from_millis(4);
 /// Long enough for a camera with every fault on a busy machine; a test that hangs fails then.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A running simulator; it ends with the test.
-struct Sim {
-    process: Child,
-    orders: ChildStdin,
-    said: BufReader<ChildStdout>,
-    address: String,
-}
-
-impl Sim {
-    fn start(link: &str, faults: &str, seed: u64) -> Self {
-        let mut process = Process::new(env!("CARGO_BIN_EXE_camera-sim"));
-        process.args(link.split(' '));
-        if !faults.is_empty() {
-            process.args(["--faults", faults]);
-        }
-        process.args(["--seed", &seed.to_string()]);
-        let mut process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let orders = process.stdin.take().unwrap();
-        let said = BufReader::new(process.stdout.take().unwrap());
-        let mut sim = Self { process, orders, said, address: String::new() };
-        sim.address = sim.line();
-        sim
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        assert!(self.said.read_line(&mut line).unwrap() > 0, "the simulator has ended");
-        line.trim().to_owned()
-    }
-
-    fn order(&mut self, order: &str) {
-        writeln!(self.orders, "{order}").unwrap();
-    }
-
-    fn state(&mut self) -> serde_json::Value {
-        self.order("state");
-        serde_json::from_str(&self.line()).unwrap()
-    }
-}
-
-impl Drop for Sim {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// What carries the session's bytes.
 enum Wire {

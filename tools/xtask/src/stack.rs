@@ -299,6 +299,7 @@ impl Stack {
                 agents: BTreeMap::new(),
             },
             panels: BTreeMap::new(),
+            cameras: BTreeMap::new(),
             box_records: BTreeMap::new(),
             returns: BTreeMap::new(),
             clip_started_at_ms: BTreeMap::new(),
@@ -318,6 +319,7 @@ impl Stack {
             let media = status.media_pid.filter(|pid| crate::process::alive(*pid));
             summary.pids.agents.insert(code.clone(), BoxPids { agent, media });
             summary.panels.insert(code.clone(), at_box.contact.clone());
+            summary.cameras.insert(code.clone(), at_box.camera.clone());
             summary.box_records.insert(code.clone(), at_box.records.clone());
             summary.returns.insert(code.clone(), at_box.returns.clone());
             summary.clip_started_at_ms.insert(code.clone(), status.clip_started_at_ms);

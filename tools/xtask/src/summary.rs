@@ -36,6 +36,8 @@ pub struct Summary {
     pub pids: Pids,
     /// What `panel-sim press` takes.
     pub panels: BTreeMap<String, PathBuf>,
+    /// How each box's camera in software stands, as JSON.
+    pub cameras: BTreeMap<String, PathBuf>,
     /// Each box's own records.
     pub box_records: BTreeMap<String, PathBuf>,
     /// What each box received, played and showed.

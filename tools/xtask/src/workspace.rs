@@ -36,6 +36,8 @@ pub struct Programs {
     pub agent: PathBuf,
     /// `panel-sim`.
     pub panel: PathBuf,
+    /// `camera-sim`.
+    pub camera: PathBuf,
     /// `bpctl`.
     pub bpctl: PathBuf,
     /// `mosquitto`, from the Debian package.
@@ -56,6 +58,7 @@ impl Programs {
             server: built("bridgepoint-server")?,
             agent: built("bridgepoint-agent")?,
             panel: built("panel-sim")?,
+            camera: built("camera-sim")?,
             bpctl: built("bpctl")?,
             broker: broker.context("mosquitto is not installed: cargo xtask setup")?.to_path_buf(),
         })

@@ -80,7 +80,11 @@ impl OnvifCamera {
         let profile = profiles.into_iter().find(|profile| profile.ptz.is_some()).ok_or_else(no_ptz)?;
         let configuration = profile.ptz.as_deref().ok_or_else(no_ptz)?;
         let spaces = client.call(&GetConfigurationOptions { configuration }, SETUP).await?;
-        let presets = client.call(&GetPresets { profile: &profile.token }, SETUP).await.is_ok();
+        let presets = match client.call(&GetPresets { profile: &profile.token }, SETUP).await {
+            Ok(_) => true,
+            Err(CameraError::Refused { .. } | CameraError::Garbled { .. }) => false,
+            Err(lost) => return Err(lost),
+        };
         let claims = Claims {
             continuous: spaces.continuous.is_offered(),
             absolute: spaces.absolute.is_offered(),
@@ -128,20 +132,25 @@ impl OnvifCamera {
     /// When the line fails, or somebody else moves it meanwhile ([`CameraError::Overtaken`]). It is stopped then.
     pub async fn try_out(&self) -> Result<Found, CameraError> {
         let turn = self.take_turn();
-        let tried = self.run_trial(turn).await;
-        if tried.is_err() && self.has_turn(turn) {
-            self.stop().await?;
+        let mut preset = None;
+        let tried = self.run_trial(turn, &mut preset).await;
+        if tried.is_err() {
+            let stopped = if self.has_turn(turn) { self.stop().await } else { Ok(()) };
+            if let Some(token) = &preset {
+                // Best effort: the line may be lost.
+                let _ = self.client.call(&RemovePreset { profile: &self.profile.token, token }, MOVE).await;
+            }
+            stopped?;
         }
         let found = tried?;
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
         Ok(found)
     }
 
-    async fn run_trial(&self, turn: u64) -> Result<Found, CameraError> {
+    async fn run_trial(&self, turn: u64, preset: &mut Option<String>) -> Result<Found, CameraError> {
         let start = Instant::now();
         let now = || Millis(start.elapsed().as_millis() as u64);
         let mut trial = Trial::new(self.claims);
-        let mut preset = None;
         loop {
             self.check_turn(turn)?;
             let act = trial.poll(now());
@@ -152,7 +161,7 @@ impl OnvifCamera {
                 sleep_until(start + Duration::from_millis(until.0)).await;
                 continue;
             }
-            let outcome = match self.perform(act, turn, &mut preset).await {
+            let outcome = match self.perform(act, turn, preset).await {
                 Ok(outcome) => outcome,
                 Err(CameraError::Refused { .. } | CameraError::NotThere { .. }) => Outcome::Refused,
                 Err(error) => return Err(error),

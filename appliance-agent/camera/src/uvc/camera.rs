@@ -65,11 +65,6 @@ impl UvcCamera {
         Ok(Self { inner: Arc::new(inner), spots: Spots::new(kept) })
     }
 
-    /// The controls, with ranges in the camera's own units.
-    pub fn controls(&self) -> &Controls {
-        &self.inner.controls
-    }
-
     /// Places that this program keeps for it: to be stored, and given back to [`UvcCamera::open`].
     pub fn spots(&self) -> Vec<(Spot, Position)> {
         self.spots.all()
@@ -141,9 +136,12 @@ impl Inner {
     }
 
     async fn forget_speed(self: &Arc<Self>, turn: u64) -> Result<(), CameraError> {
-        if self.driving.load(Ordering::SeqCst) {
-            self.set(turn, self.speeds(Speeds::default())).await?;
-            self.driving.store(false, Ordering::SeqCst);
+        // Before it is done: a drive that begins meanwhile must not be forgotten.
+        if self.driving.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.set(turn, self.speeds(Speeds::default())).await
+        {
+            self.driving.store(true, Ordering::SeqCst);
+            return Err(error);
         }
         Ok(())
     }
@@ -214,13 +212,16 @@ impl Ptz for UvcCamera {
             return Err(CameraError::Unable { camera: Arc::clone(&self.inner.camera), action: "be moved" });
         }
         let turn = self.inner.take_turn();
-        self.inner.driving.store(true, Ordering::SeqCst);
-        self.inner.set(turn, self.inner.speeds(speeds)).await?;
-        let values = self.inner.values().await?;
+        // Where it is, is of use only where it has to be moved step by step.
+        let glides = self.inner.controls.axes().into_iter().any(|axis| axis.speed.is_none() && axis.absolute.is_some());
+        let values = if glides { self.inner.values().await? } else { [None; 3] };
         let start = Instant::now();
+        self.inner.driving.store(true, Ordering::SeqCst);
+        let set = self.inner.set(turn, self.inner.speeds(speeds)).await;
+        // Also when that failed: it may move all the same, and must come to its end.
         let glide = Glide::new(&self.inner.controls, values, speeds, Millis(0));
         tokio::spawn(Arc::clone(&self.inner).carry_on(turn, glide, start));
-        Ok(())
+        set
     }
 
     async fn stop(&self) -> Result<(), CameraError> {

@@ -201,11 +201,13 @@ impl Session {
             while let Some(old) = self.queue.take_superseded(motion) {
                 self.fail(Some(old.ticket), Failure::Superseded);
             }
-            self.flight.supersede(motion);
         }
         let stop = if let Request::Command(Command::Stop(axis)) = request { Some(axis) } else { None };
         if stop.is_none() && !self.queue.has_room() {
             return Err(SubmitError::Full);
+        }
+        if let Some(motion) = request.motion() {
+            self.flight.supersede(motion);
         }
         self.last_ticket = self.last_ticket.wrapping_add(1);
         let ticket = Ticket(self.last_ticket);

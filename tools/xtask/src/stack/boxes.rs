@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -17,6 +18,19 @@ use crate::workspace::{Programs, gst_registry, output, root};
 
 /// Boxes stand for machines of their own: beside the centre's clockwork, their encoders may wait.
 const NICE: u8 = 5;
+
+/// How the simulated camera is reached, and its ends (`camera-sim`).
+fn visca(port: u16) -> String {
+    format!(
+        "\n[camera.control]\nkind = \"visca-ip\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+         travel = {{ pan = [-2267, 2267], tilt = [-400, 1200], zoom = [0, 16384] }}\n"
+    )
+}
+
+fn free_udp_port() -> Result<u16> {
+    let socket = UdpSocket::bind("127.0.0.1:0").context("no UDP port is free")?;
+    Ok(socket.local_addr()?.port())
+}
 
 /// Files of one box.
 #[derive(Debug, Clone)]
@@ -37,6 +51,10 @@ pub struct AtBox {
     pub line: PathBuf,
     /// What a finger presses.
     pub contact: PathBuf,
+    /// How its camera stands: what somebody beside it sees. Of boxes that film a clip.
+    pub camera: PathBuf,
+    /// Where that camera is told to move, UDP.
+    camera_port: u16,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +81,8 @@ impl AtBox {
             runtime: sockets.join(&code),
             line: sockets.join(format!("{code}.line")),
             contact: sockets.join(format!("{code}.panel")),
+            camera: home.join("camera.json"),
+            camera_port: free_udp_port()?,
             code,
         };
         for folder in [&at_box.data, &at_box.records, &at_box.returns, &at_box.runtime] {
@@ -76,10 +96,11 @@ impl AtBox {
     fn agent_toml(&self, centre: &Centre, clip: &Path, decode_return: bool) -> String {
         let path = |path: &Path| toml_text(&path.display().to_string());
         let (board, camera) = if is_device(clip) { ("pc", "video") } else { ("sim", "clip") };
+        let control = if is_device(clip) { String::new() } else { visca(self.camera_port) };
         format!(
             "data_dir = {}\nrecords_dir = {}\nreturns_dir = {}\nruntime_dir = {}\nserial = {}\nboard = {}\npanel = {}\n\
              decode_return = {decode_return}\npreset = \"ultrafast\"\n\n[bootstrap]\nbroker = {}\nca = {}\ncert = {}\nkey = {}\n\n\
-             [camera]\n{camera} = {}\n",
+             [camera]\n{camera} = {}\n{control}",
             path(&self.data),
             path(&self.records),
             path(&self.returns),
@@ -107,6 +128,19 @@ impl AtBox {
             name: self.panel_name(),
             program: programs.panel.clone(),
             args,
+            env: Vec::new(),
+            nice: 0,
+        })?;
+        supervisor.keep(Spec {
+            name: format!("camera-{}", self.code),
+            program: programs.camera.clone(),
+            args: vec![
+                "visca-ip".into(),
+                "--port".into(),
+                self.camera_port.to_string().into(),
+                "--state".into(),
+                self.camera.clone().into(),
+            ],
             env: Vec::new(),
             nice: 0,
         })?;

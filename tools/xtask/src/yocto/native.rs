@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// Crates that look for something outside, and the recipe that has it; `None` where the crate brings its own.
-const NEEDS: [(&str, Option<&str>); 19] = [
+const NEEDS: [(&str, Option<&str>); 20] = [
     ("alsa-sys", Some("alsa-lib")),
     ("aws-lc-rs", None),
     ("aws-lc-sys", None),
@@ -17,6 +17,7 @@ const NEEDS: [(&str, Option<&str>); 19] = [
     ("gstreamer-base-sys", Some("gstreamer1.0")),
     ("gstreamer-sys", Some("gstreamer1.0")),
     ("gstreamer-video-sys", Some("gstreamer1.0-plugins-base")),
+    ("ioctl-sys", None),
     ("libudev-sys", Some("udev")),
     ("libusb1-sys", Some("libusb1")),
     ("linux-raw-sys", None),

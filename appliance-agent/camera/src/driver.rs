@@ -1,0 +1,225 @@
+//! A camera at work: carries the calls of [`agent_core::camera`] to whatever the camera speaks, and its answers back.
+//!
+//! ```text
+//!  core ──Call──► Driver ──► Ptz (ONVIF, UVC) or VISCA session ──► camera
+//!       ◄──Told──
+//! ```
+//!
+//! It looks for its camera for ever, and says so when it is found, lost and found again. What it cannot do now it says
+//! at once: it keeps nothing for later, for a camera must not move because of what somebody wanted seconds ago.
+
+mod ptz;
+mod visca;
+mod wire;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agent_core::camera::{Call, Capabilities, DriverFault, Ticket};
+use bridgepoint_board::{Travel, ViscaLine};
+use bridgepoint_wire::camera::Position;
+use bridgepoint_wire::text::Text;
+use tokio::sync::mpsc;
+
+use crate::CameraError;
+use crate::onvif::camera::{OnvifCamera, Settings};
+use crate::onvif::discovery::{Audience, GROUP, MessageId, search};
+use crate::onvif::login::Credential;
+use crate::uvc::camera::UvcCamera;
+
+/// Between two looks for a camera that is away: at first, and at last.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+/// How long cameras may take to answer a probe.
+const SEARCH: Duration = Duration::from_secs(3);
+
+/// How a camera is reached.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// By the controls of its V4L2 node.
+    Uvc {
+        /// Such as `/dev/video0`.
+        device: PathBuf,
+    },
+    /// VISCA.
+    Visca {
+        /// Serial or over IP.
+        line: ViscaLine,
+        /// How far it moves, where that is known.
+        travel: Option<Travel>,
+    },
+    /// ONVIF PTZ.
+    Onvif {
+        /// Its device service; the only camera that answers a probe when absent.
+        url: Option<String>,
+        /// Its account, when it has one.
+        account: Option<Credential>,
+    },
+}
+
+/// What a driver tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Told {
+    /// The camera was found, or found again.
+    Here(Capabilities),
+    /// It is lost.
+    Away,
+    /// Why it is not found: a key of the text table and details. Said once until it is found.
+    Fault(Text, Vec<String>),
+    /// A call is done.
+    Done(Ticket),
+    /// A call could not be done.
+    Failed(Ticket, DriverFault),
+    /// The answer to [`Call::AskPosition`].
+    Position(Ticket, Position),
+}
+
+/// The end of a driver that its owner has; the driver ends when it is dropped.
+#[derive(Debug)]
+pub struct Driver(mpsc::UnboundedSender<(Ticket, Call)>);
+
+impl Driver {
+    /// Starts to look for the camera.
+    pub fn start(way: Way) -> (Self, mpsc::Receiver<Told>) {
+        let (calls, called) = mpsc::unbounded_channel();
+        let (tell, told) = mpsc::channel(64);
+        tokio::spawn(carry(way, Ends { calls: called, tell }));
+        (Self(calls), told)
+    }
+
+    /// Gives it something to do. Its answers come as [`Told`].
+    pub fn call(&self, ticket: Ticket, call: Call) {
+        // Its task ends only after this end does.
+        let _ = self.0.send((ticket, call));
+    }
+}
+
+/// The driver's own end.
+struct Ends {
+    calls: mpsc::UnboundedReceiver<(Ticket, Call)>,
+    tell: mpsc::Sender<Told>,
+}
+
+/// Nobody listens any more.
+struct Over;
+
+impl Ends {
+    async fn tell(&self, told: Told) -> Result<(), Over> {
+        self.tell.send(told).await.map_err(|_| Over)
+    }
+
+    /// What was asked of a camera that is away comes to nothing; returns after `wait`.
+    async fn decline(&mut self, wait: Duration) -> Result<(), Over> {
+        let wait = tokio::time::sleep(wait);
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                () = &mut wait => return Ok(()),
+                call = self.calls.recv() => {
+                    let (ticket, _) = call.ok_or(Over)?;
+                    self.tell(Told::Failed(ticket, DriverFault::Silent)).await?;
+                }
+            }
+        }
+    }
+}
+
+/// How one connection to a camera ended.
+enum Ended {
+    Over,
+    /// The camera, or the way to it, is lost.
+    Lost {
+        /// It was found in between.
+        found: bool,
+        why: (Text, Vec<String>),
+    },
+}
+
+impl From<Over> for Ended {
+    fn from(Over: Over) -> Self {
+        Self::Over
+    }
+}
+
+async fn carry(way: Way, mut ends: Ends) {
+    let mut wait = LOOK_AGAIN.0;
+    let mut said = None;
+    loop {
+        let ended = match &way {
+            Way::Visca { line, travel } => visca::run(line, *travel, &mut ends).await,
+            Way::Uvc { device } => match UvcCamera::open(device, Vec::new()) {
+                Ok(camera) => ptz::run(camera, &mut ends).await,
+                Err(error) => not_found(&error),
+            },
+            Way::Onvif { url, account } => match connect(url.as_deref(), account.clone()).await {
+                Ok(camera) => ptz::run(camera, &mut ends).await,
+                Err(error) => not_found(&error),
+            },
+        };
+        let Ended::Lost { found, why } = ended else { return };
+        if found {
+            (wait, said) = (LOOK_AGAIN.0, None);
+        }
+        if said.as_ref() != Some(&why) {
+            if ends.tell(Told::Fault(why.0, why.1.clone())).await.is_err() {
+                return;
+            }
+            said = Some(why);
+        }
+        if ends.decline(wait).await.is_err() {
+            return;
+        }
+        wait = (wait * 2).min(LOOK_AGAIN.1);
+    }
+}
+
+fn not_found(error: &CameraError) -> Ended {
+    Ended::Lost { found: false, why: error.text() }
+}
+
+async fn connect(url: Option<&str>, credential: Option<Credential>) -> Result<OnvifCamera, CameraError> {
+    let address = match url {
+        Some(url) => url.to_owned(),
+        None => only_camera().await?,
+    };
+    OnvifCamera::connect(Settings { address, credential, ..Settings::default() }).await
+}
+
+/// The camera on the box's line, if it is the only one: which of several is meant must be said.
+async fn only_camera() -> Result<String, CameraError> {
+    const NAME: &str = "WS-Discovery";
+    let wrong = |reason| CameraError::Address { camera: NAME.into(), reason };
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| wrong("no random numbers"))?;
+    let audience = Audience::Line { interface: std::net::Ipv4Addr::UNSPECIFIED, port: GROUP.port() };
+    let found = search(audience, &MessageId::new(random), SEARCH).await;
+    let found = found.map_err(|source| CameraError::Line { camera: NAME.into(), request: "Probe", source })?;
+    match &found[..] {
+        [] => Err(CameraError::Silent { camera: NAME.into(), request: "Probe", waited: SEARCH }),
+        [camera] => camera.addresses.first().cloned().ok_or_else(|| wrong("the camera names no address")),
+        _ => Err(wrong("several cameras answer: name one in camera.control.url")),
+    }
+}
+
+/// What a person is told of a call that failed is the driver's log; the core needs to know only this.
+fn fault(error: &CameraError) -> DriverFault {
+    match error {
+        CameraError::Unable { .. } | CameraError::NoPtz { .. } | CameraError::NoPreset { .. } => {
+            DriverFault::Unsupported
+        }
+        CameraError::Refused { .. } | CameraError::Login { .. } | CameraError::NotThere { .. } => DriverFault::Refused,
+        CameraError::Overtaken { .. }
+        | CameraError::Address { .. }
+        | CameraError::Line { .. }
+        | CameraError::Silent { .. }
+        | CameraError::Garbled { .. }
+        | CameraError::StopUnanswered { .. }
+        | CameraError::Gone { .. }
+        | CameraError::Control { .. } => DriverFault::Silent,
+    }
+}
+
+/// What [`crate::ptz`] and the core call the same.
+fn shares(position: Position) -> crate::ptz::Position {
+    let part = |units: i32| units as f32 / 10_000.0;
+    crate::ptz::Position::new(part(position.pan.into()), part(position.tilt.into()), part(position.zoom.into()))
+}

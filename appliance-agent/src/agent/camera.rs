@@ -1,0 +1,126 @@
+//! The camera's side of the agent: requests in, the core's calls to the driver, events and presets out.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agent_camera::driver::{Driver, Told};
+use agent_core::camera::{Action, Camera, Presets};
+use bridgepoint_wire::camera::{CameraOrder, CameraRefusal, Mover};
+use bridgepoint_wire::event::{CommandRefusal, Event};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::Agent;
+use crate::config::Ptz;
+use crate::durable;
+
+/// In the data folder: where its presets look, and what they are called.
+const PRESETS: &str = "camera-presets.json";
+
+/// A camera that moves.
+pub(super) struct Moving {
+    pub core: Camera,
+    driver: Driver,
+    presets: PathBuf,
+}
+
+impl Moving {
+    /// Looks for the camera from now on.
+    pub fn start(ptz: &Ptz, data_dir: &Path, now: agent_core::Millis) -> (Self, mpsc::Receiver<Told>) {
+        let presets = data_dir.join(PRESETS);
+        let core = Camera::new(now, ptz.limits, load(&presets));
+        let (driver, told) = Driver::start(ptz.way.clone());
+        (Self { core, driver, presets }, told)
+    }
+}
+
+/// A box whose presets cannot be read works without them: they can be stored again.
+fn load(file: &Path) -> Presets {
+    let read = match std::fs::read(file) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Presets::default(),
+        Err(error) => Err(error.to_string()),
+    };
+    read.unwrap_or_else(|error| {
+        tracing::error!(error, file = %file.display(), "the camera's presets cannot be read: it begins without");
+        Presets::default()
+    })
+}
+
+impl Agent {
+    pub(super) fn handle_camera(&mut self, told: Told) {
+        let now = self.now();
+        let Some(moving) = &mut self.moving else { return };
+        let core = &mut moving.core;
+        match told {
+            Told::Here(capabilities) => {
+                tracing::info!(?capabilities, "the camera is here");
+                core.handle_connected(now, capabilities);
+            }
+            Told::Away => core.handle_disconnected(now),
+            Told::Done(ticket) => core.handle_done(now, ticket),
+            Told::Failed(ticket, fault) => core.handle_failed(now, ticket, fault),
+            Told::Position(ticket, position) => core.handle_position(now, Some(ticket), position),
+            Told::Fault(text, details) => {
+                let places: Vec<&str> = details.iter().map(String::as_str).collect();
+                tracing::warn!("{}", text.both(&places));
+                self.say(Event::Fault { text: text.name().into(), details });
+            }
+        }
+    }
+
+    /// What an operator wants of the camera.
+    pub(super) fn handle_camera_order(&mut self, order: CameraOrder) -> Result<(), CommandRefusal> {
+        let now = self.now();
+        let Some(moving) = &mut self.moving else { return Err(CommandRefusal::Camera(CameraRefusal::NoCamera)) };
+        let by = Mover::Operator(order.operator);
+        let taken = moving.core.handle_request(now, &by, order.action).map_err(CommandRefusal::Camera);
+        // The camera hears of it before the centre does.
+        self.settle_camera();
+        taken
+    }
+
+    /// Carries out what the core wants.
+    pub(super) fn settle_camera(&mut self) {
+        while let Some(moving) = &mut self.moving {
+            match moving.core.poll_action() {
+                None => return,
+                Some(Action::Call { ticket, call }) => moving.driver.call(ticket, call),
+                Some(Action::Say(event)) => self.say(Event::Camera(event)),
+                Some(Action::Keep) => {
+                    let kept = serde_json::to_vec(moving.core.presets()).map_err(std::io::Error::other);
+                    if let Err(error) = kept.and_then(|bytes| durable::replace(&moving.presets, &bytes)) {
+                        tracing::error!(%error, file = %moving.presets.display(), "a preset is lost at the next start");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The agent ends: the camera stands still, or has had its time to.
+    pub(super) async fn stop_camera(&mut self, told: &mut mpsc::Receiver<Told>) {
+        let now = self.now();
+        if let Some(moving) = &mut self.moving {
+            moving.core.handle_shutdown(now);
+        }
+        loop {
+            self.settle_camera();
+            let now = self.now();
+            let Some(moving) = &mut self.moving else { return };
+            if moving.core.has_ended(now) {
+                return;
+            }
+            let wake = moving.core.poll_timeout().map_or(Camera::ENDING_MS, |at| at.0.saturating_sub(now.0));
+            match timeout(Duration::from_millis(wake.min(Camera::ENDING_MS)), told.recv()).await {
+                Ok(Some(told)) => self.handle_camera(told),
+                Ok(None) => return,
+                Err(_) => {
+                    let now = self.now();
+                    if let Some(moving) = &mut self.moving {
+                        moving.core.handle_timeout(now);
+                    }
+                }
+            }
+        }
+    }
+}
