@@ -1,5 +1,6 @@
 //! Runs many sites' media against a conference worker, cheaply, from pictures and sound that are encoded already.
 
+mod agent;
 mod clip;
 mod conference;
 mod joins;
@@ -24,6 +25,8 @@ enum Job {
     Lipsync(lipsync::Options),
     /// Let sites come and go while others talk, and look at the program and at what the worker holds.
     Joins(joins::Options),
+    /// Measure a box's media process, and its encoders alone.
+    Agent(agent::Options),
 }
 
 /// Where things are.
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Job::Mix(options) => mix::mix(&options),
         Job::Lipsync(options) => lipsync::lipsync(&options),
         Job::Joins(options) => joins::joins(&options),
+        Job::Agent(options) => agent::agent(&options),
     }
 }
 

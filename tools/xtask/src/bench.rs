@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures of the real system on this machine, against their targets.
 
+mod agent;
 mod latency;
 mod mix;
 mod plot;
@@ -35,6 +36,8 @@ enum What {
     Start,
     /// From camera to screen and from mouth to ear, through the centre.
     Latency,
+    /// CPU and memory of a box's media process, beside its encoders alone.
+    Agent,
     /// CPU of the conference worker, beside the same job done by a plain GStreamer pipeline.
     Mix(mix::Args),
 }
@@ -46,6 +49,7 @@ pub fn bench(args: &Args) -> Result<ExitCode> {
     let lines = match &args.what {
         What::Start => start::measure()?,
         What::Latency => latency::measure()?,
+        What::Agent => agent::measure()?,
         What::Mix(args) => mix::measure(args)?,
     };
     table::print(&lines, args.json.as_deref())

@@ -10,6 +10,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use serde::de::DeserializeOwned;
 
+use crate::site_sim::{self, About};
 use crate::table::Line;
 use crate::workspace::target;
 
@@ -62,7 +63,7 @@ pub fn measure(args: &Args) -> Result<Vec<Line>> {
 
 /// Runs a job of `site-sim` in `folder` and gives what it says.
 fn site_sim<T: DeserializeOwned>(job: &str, folder: &Path, args: &[(&str, u64)]) -> Result<T> {
-    crate::site_sim::run(job, "soak", folder, |sim| {
+    site_sim::run(job, About::Server, "soak", folder, |sim| {
         for (flag, value) in args {
             sim.arg(flag).arg(value.to_string());
         }

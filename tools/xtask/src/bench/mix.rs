@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
-use xtask::site_sim;
+use xtask::site_sim::{self, About};
 use xtask::table::Line;
 use xtask::workspace::{root, target};
 
@@ -72,7 +72,7 @@ pub fn measure(args: &Args) -> Result<Vec<Line>> {
 
 fn run(args: &Args, sites: usize) -> Result<Outcome> {
     let out = args.out.clone().map_or_else(|| target().map(|t| t.join("bench").join("mix")), Ok)?;
-    site_sim::run("mix", "bench", &out, |sim| {
+    site_sim::run("mix", About::Server, "bench", &out, |sim| {
         sim.arg("--sites").arg(sites.to_string()).arg("--window").arg(args.window.to_string());
         if let Some(media) = &args.media {
             sim.arg("--alone").arg("--media").arg(media);

@@ -1,0 +1,266 @@
+//! What a box's media process costs: one camera in raw pictures, two encodings, sound, record and sending. Beside it the
+//! same encoders on the same pictures in a plain GStreamer pipeline that does nothing else.
+
+use std::io::{Read as _, Write as _};
+use std::net::UdpSocket;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail, ensure};
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as B64;
+use bridgepoint_link::{CentreEvent, CentreLink, Encoding, Identity, fresh_ice};
+use bridgepoint_record::certify_session_key;
+use bridgepoint_wire::command::{Join, VideoOrder};
+use bridgepoint_wire::jws::Signer;
+use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, Reader, ToMedia, encode};
+use bridgepoint_wire::{SessionId, SiteCode};
+use serde::Serialize;
+
+use crate::measure::Window;
+use crate::{fresh, measure};
+
+/// Until rate control has settled and the clip has been read once.
+const WARM_UP: Duration = Duration::from_secs(6);
+const WINDOWS: u32 = 3;
+/// Of the clip. Raw pictures are large: 1.4 MB each.
+const SECONDS: u32 = 4;
+const FPS: u8 = 25;
+const MAIN: VideoOrder = VideoOrder { width: 1_280, height: 720, fps: FPS, kbps: 1_500 };
+/// As the centre orders it for a tile of 16.
+const THUMB: VideoOrder = VideoOrder { width: 320, height: 180, fps: FPS, kbps: 150 };
+
+/// Where things are.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Where clips are kept between runs.
+    #[arg(long)]
+    clips: PathBuf,
+    /// Where the record goes.
+    #[arg(long)]
+    out: PathBuf,
+    /// The box's program.
+    #[arg(long)]
+    agent: PathBuf,
+    /// Length of each of the three windows, seconds.
+    #[arg(long, default_value_t = 20)]
+    window: u64,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    /// The media process.
+    ours: Figures,
+    /// The encoders alone.
+    gstreamer: Figures,
+}
+
+#[derive(Serialize)]
+struct Figures {
+    windows: Vec<Window>,
+    cpu_median: f64,
+    memory_mib: f64,
+}
+
+/// Measures the one, then the other.
+pub fn agent(options: &Options) -> anyhow::Result<()> {
+    let clips = raw_clips(&options.clips)?;
+    let out = fresh(&options.out)?;
+    let ours = ours(options, &clips, &out)?;
+    eprintln!("bench agent: ours {}", serde_json::to_string(&ours)?);
+    let gstreamer = gstreamer(options, &clips)?;
+    eprintln!("bench agent: encoders alone {}", serde_json::to_string(&gstreamer)?);
+    println!("{}", serde_json::to_string(&Outcome { ours, gstreamer })?);
+    Ok(())
+}
+
+/// The same pictures twice: in a container with sound, and bare.
+struct RawClips {
+    film: PathBuf,
+    bare: PathBuf,
+}
+
+fn raw_clips(folder: &Path) -> anyhow::Result<RawClips> {
+    std::fs::create_dir_all(folder)?;
+    let clips = RawClips { film: folder.join("raw-720p25.avi"), bare: folder.join("raw-720p25.i420") };
+    if !clips.film.exists() {
+        // Something moves, and a sensor has noise.
+        let picture =
+            format!("testsrc2=size=1280x720:rate={FPS}:duration={SECONDS},noise=alls=3:allf=t,format=yuv420p");
+        let sound = format!("sine=frequency=440:sample_rate=48000:duration={SECONDS}");
+        let made = clips.film.with_extension("new.avi");
+        ffmpeg(
+            &["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound, "-c:v", "rawvideo", "-c:a", "pcm_s16le"],
+            &made,
+        )?;
+        std::fs::rename(made, &clips.film)?;
+    }
+    if !clips.bare.exists() {
+        let film = clips.film.to_str().context("paths are UTF-8")?;
+        let made = clips.bare.with_extension("new");
+        ffmpeg(&["-i", film, "-map", "0:v", "-c", "copy", "-f", "rawvideo"], &made)?;
+        std::fs::rename(made, &clips.bare)?;
+    }
+    Ok(clips)
+}
+
+fn ffmpeg(args: &[&str], to: &Path) -> anyhow::Result<()> {
+    let status = Command::new("ffmpeg").args(["-v", "error", "-nostdin", "-y"]).args(args).arg(to).status();
+    ensure!(status.context("ffmpeg")?.success(), "ffmpeg could not make {}", to.display());
+    Ok(())
+}
+
+/// Ended, whatever happens.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ours(options: &Options, clips: &RawClips, out: &Path) -> anyhow::Result<Figures> {
+    let pictures = Arc::new(AtomicU64::new(0));
+    let thumbs = Arc::new(AtomicU64::new(0));
+    let (join, identity, _centre) = centre(&pictures, &thumbs)?;
+    let socket = out.join("media.sock");
+    let listener = UnixListener::bind(&socket)?;
+    let mut agent = Command::new(&options.agent);
+    agent.arg("media").arg("--socket").arg(&socket).env("RUST_LOG", "warn");
+    let child = Ended(agent.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("the box's program")?);
+    let (mut control, _) = listener.accept()?;
+    let faults = listen(&control)?;
+    let (session_key, session_cert) = session_key(&join.session)?;
+    let config = MediaConfig {
+        site: join.caller.clone(),
+        camera: Camera::Clip(clips.film.display().to_string()),
+        encoders: vec!["x264enc".into()],
+        preset: "superfast".into(),
+        records: out.join("records").display().to_string(),
+        returns: None,
+        decode_return: false,
+        dtls_cert: B64.encode(&identity.cert_der),
+        dtls_key: B64.encode(&identity.key_der),
+    };
+    control.write_all(&encode(&ToMedia::Configure(config)))?;
+    let order = ToMedia::Join { order: join, muted: false, session_key: B64.encode(session_key), session_cert };
+    control.write_all(&encode(&order))?;
+    std::thread::sleep(WARM_UP);
+    let figures = watch(options, child.0.id(), || pictures.load(Ordering::Relaxed));
+    if let Ok(fault) = faults.try_recv() {
+        bail!("the box's program says: {fault}");
+    }
+    ensure!(thumbs.load(Ordering::Relaxed) > 0, "no small picture came");
+    Ok(figures)
+}
+
+/// A centre that receives and says nothing.
+fn centre(main: &Arc<AtomicU64>, thumb: &Arc<AtomicU64>) -> anyhow::Result<(Join, Identity, CentreLink)> {
+    let site: SiteCode = "17611".parse()?;
+    let session: SessionId = "20261124-101530-17611".parse()?;
+    let (own, identity) = (Identity::generate(), Identity::generate());
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let media = vec![socket.local_addr()?.to_string()];
+    let origin_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
+    let (dtls_fingerprint, ice_centre, ice_box) = (own.fingerprint(), fresh_ice(), fresh_ice());
+    let (main, thumb) = (Arc::clone(main), Arc::clone(thumb));
+    let link = CentreLink::start(socket, own, origin_ms, move |event| {
+        if let CentreEvent::Video { encoding, .. } = event {
+            let counted = if encoding == Encoding::Main { &main } else { &thumb };
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    })?;
+    link.add_site(site.clone(), ice_centre.clone(), ice_box.clone(), identity.fingerprint());
+    let join = Join {
+        session,
+        origin_ms,
+        caller: site,
+        media,
+        dtls_fingerprint,
+        ice_centre,
+        ice_box,
+        main: MAIN,
+        thumb: THUMB,
+        audio_kbps: 48,
+    };
+    Ok((join, identity, link))
+}
+
+/// Reads what the child says, for ever; gives its faults.
+fn listen(control: &UnixStream) -> anyhow::Result<mpsc::Receiver<String>> {
+    let (to, faults) = mpsc::channel();
+    let mut reading = control.try_clone()?;
+    std::thread::spawn(move || {
+        let (mut frames, mut bytes) = (Reader::default(), [0; 4096]);
+        while let Ok(n @ 1..) = reading.read(&mut bytes) {
+            frames.push(&bytes[..n]);
+            while let Ok(Some(message)) = frames.next::<FromMedia>() {
+                if let FromMedia::Fault { text, details } | FromMedia::Fatal { text, details } = message {
+                    let _ = to.send(format!("{text} {details:?}"));
+                }
+            }
+        }
+    });
+    Ok(faults)
+}
+
+/// A session key, and a device key's statement about it.
+fn session_key(session: &SessionId) -> anyhow::Result<(Vec<u8>, serde_json::Value)> {
+    let device = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let certificate = rcgen::CertificateParams::new(vec!["bp-000017".into()])?.self_signed(&device)?;
+    let key =
+        Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).ok().context("no random numbers")?;
+    let key = key.as_ref().to_vec();
+    let public = Signer::from_pkcs8(&key)?.public();
+    let statement =
+        certify_session_key(&Signer::from_pkcs8(&device.serialize_der())?, &certificate.pem(), session, &public)?;
+    Ok((key, statement))
+}
+
+/// The encoders alone: as the box's program sets them, on the same pictures, at a camera's pace.
+fn gstreamer(options: &Options, clips: &RawClips) -> anyhow::Result<Figures> {
+    let encoder = |kbps: u32| {
+        format!(
+            "x264enc speed-preset=superfast tune=zerolatency bitrate={kbps} threads=1 sliced-threads=false bframes=0 \
+             key-int-max=50 byte-stream=true"
+        )
+    };
+    let bare = clips.bare.to_str().context("paths are UTF-8")?;
+    let line = format!(
+        "multifilesrc location={bare} loop=true ! rawvideoparse format=i420 width=1280 height=720 framerate={FPS}/1 ! \
+         clocksync ! tee name=t t. ! queue ! {} ! fakesink t. ! queue ! videoscale ! video/x-raw,width={},height={} ! \
+         {} ! fakesink",
+        encoder(MAIN.kbps),
+        THUMB.width,
+        THUMB.height,
+        encoder(THUMB.kbps),
+    );
+    let mut launch = Command::new("gst-launch-1.0");
+    launch.arg("-q").args(line.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::null());
+    let child = Ended(launch.spawn().context("gst-launch-1.0 (Debian package gstreamer1.0-tools)")?);
+    std::thread::sleep(WARM_UP);
+    Ok(watch(options, child.0.id(), || 0))
+}
+
+fn watch(options: &Options, pid: u32, pictures: impl Fn() -> u64) -> Figures {
+    let window = Duration::from_secs(options.window);
+    let mut memory_mib = 0.0_f64;
+    let windows: Vec<Window> = (0..WINDOWS)
+        .map(|_| {
+            let (cpu, seen) = (measure::cpu_of_tree(pid), pictures());
+            std::thread::sleep(window);
+            memory_mib = memory_mib.max(measure::held(pid).memory_mib);
+            let of = |count: f64| count / window.as_secs_f64();
+            let cpu = (measure::cpu_of_tree(pid) - cpu).as_secs_f64();
+            Window { cpu: of(cpu), fps: of((pictures() - seen) as f64) }
+        })
+        .collect();
+    let cpus: Vec<f64> = windows.iter().map(|window| window.cpu).collect();
+    Figures { cpu_median: measure::percentile(&cpus, 0.5).unwrap_or(f64::NAN), windows, memory_mib }
+}
