@@ -156,6 +156,37 @@ fn see_boxes_live(browser: &Browser, codes: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// A button that is held moves a site's camera, one that is let go of stops it.
+fn move_a_camera(browser: &Browser, running: &Running, code: &str, pictures: Option<&Path>) -> Result<()> {
+    let camera = running.at(code)?.camera.clone();
+    let drives = |wanted: bool| {
+        let stands = || -> Result<bool> {
+            let state: Value = serde_json::from_slice(&std::fs::read(&camera)?)?;
+            Ok(state["driving"] == wanted)
+        };
+        running.wait(if wanted { "it moves" } else { "it stands" }, SOON, stands)
+    };
+    browser.click(&format!("tr[data-site=\"{code}\"] .c-act button"))?;
+    browser.wait("the camera's buttons", SOON, "return Boolean(document.querySelector('[data-move=right]'))", &[])?;
+    if let Some(folder) = pictures {
+        browser.screenshot(&folder.join("camera.png"))?;
+    }
+    let press = |event: &str| {
+        let script =
+            "document.querySelector('[data-move=right]').dispatchEvent(new KeyboardEvent(args[0], { key: ' ' }))";
+        browser.run(script, &[json!(event)])
+    };
+    press("keydown")?;
+    drives(true)?;
+    // Longer than a drive lasts that nobody asks for again.
+    std::thread::sleep(Duration::from_millis(1_500));
+    drives(true)?;
+    press("keyup")?;
+    drives(false)?;
+    browser.click("dialog .actions .primary")?;
+    Ok(())
+}
+
 fn switch_language(browser: &Browser) -> Result<()> {
     browser.click("#lang-en")?;
     browser.reads("h1", "Sites")?;
@@ -339,6 +370,7 @@ fn an_operator_runs_a_session_in_the_browser_and_plays_its_record() -> Result<()
     let browser = Browser::start()?;
     log_in(&browser, &running)?;
     see_boxes_live(&browser, &codes)?;
+    move_a_camera(&browser, &running, &codes[1], pictures.as_deref())?;
     switch_language(&browser)?;
     if let Some(folder) = &pictures {
         browser.screenshot(&folder.join("sites.png"))?;

@@ -81,10 +81,11 @@ pub fn image(filter: Option<&str>) -> Result<ExitCode> {
     say("Dựng chương trình của bảng nút", "Building the front panel's program");
     Firmware::build(panel_qemu::BOARD)?;
     say("Dựng chương trình và các bài kiểm thử", "Building programs and tests");
-    run(cargo()?.args(["build", "--release"]))?;
-    let package = ["-p", "scenarios", "--features", "image", "--test", &test].map(str::to_owned).to_vec();
+    run(cargo()?.args(["build", "--release", "--workspace"]))?;
+    // The whole workspace: a part of it would be built with other features, and both anew each time.
+    let tests = ["--workspace", "--features", "scenarios/image", "--test", &test].map(str::to_owned).to_vec();
     // One after the other: these tests take the whole machine.
-    run_tests(&[package, ["--", "--nocapture", "--test-threads=1"].map(str::to_owned).to_vec()])
+    run_tests(&[tests, ["--", "--nocapture", "--test-threads=1"].map(str::to_owned).to_vec()])
 }
 
 /// Builds and runs tests; `which` are cargo's arguments, then those of the tests.
