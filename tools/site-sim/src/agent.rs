@@ -257,7 +257,7 @@ fn watch(options: &Options, pid: u32, pictures: impl Fn() -> u64) -> Figures {
             std::thread::sleep(window);
             memory_mib = memory_mib.max(measure::held(pid).memory_mib);
             let of = |count: f64| count / window.as_secs_f64();
-            let cpu = (measure::cpu_of_tree(pid) - cpu).as_secs_f64();
+            let cpu = measure::cpu_of_tree(pid).saturating_sub(cpu).as_secs_f64();
             Window { cpu: of(cpu), fps: of((pictures() - seen) as f64) }
         })
         .collect();
