@@ -199,27 +199,3 @@ async fn only_camera() -> Result<String, CameraError> {
         _ => Err(wrong("several cameras answer: name one in camera.control.url")),
     }
 }
-
-/// What a person is told of a call that failed is the driver's log; the core needs to know only this.
-fn fault(error: &CameraError) -> DriverFault {
-    match error {
-        CameraError::Unable { .. } | CameraError::NoPtz { .. } | CameraError::NoPreset { .. } => {
-            DriverFault::Unsupported
-        }
-        CameraError::Refused { .. } | CameraError::Login { .. } | CameraError::NotThere { .. } => DriverFault::Refused,
-        CameraError::Overtaken { .. }
-        | CameraError::Address { .. }
-        | CameraError::Line { .. }
-        | CameraError::Silent { .. }
-        | CameraError::Garbled { .. }
-        | CameraError::StopUnanswered { .. }
-        | CameraError::Gone { .. }
-        | CameraError::Control { .. } => DriverFault::Silent,
-    }
-}
-
-/// What [`crate::ptz`] and the core call the same.
-fn shares(position: Position) -> crate::ptz::Position {
-    let part = |units: i32| units as f32 / 10_000.0;
-    crate::ptz::Position::new(part(position.pan.into()), part(position.tilt.into()), part(position.zoom.into()))
-}

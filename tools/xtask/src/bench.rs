@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures of the real system on this machine, against their targets.
 
 mod agent;
+mod camera;
 mod latency;
 mod mix;
 mod plot;
@@ -38,6 +39,8 @@ enum What {
     Latency,
     /// CPU and memory of a box's media process, beside its encoders alone.
     Agent,
+    /// From a request for a box's camera to its first byte on the line.
+    Camera,
     /// CPU of the conference worker, beside the same job done by a plain GStreamer pipeline.
     Mix(mix::Args),
 }
@@ -50,6 +53,7 @@ pub fn bench(args: &Args) -> Result<ExitCode> {
         What::Start => start::measure()?,
         What::Latency => latency::measure()?,
         What::Agent => agent::measure()?,
+        What::Camera => camera::measure()?,
         What::Mix(args) => mix::measure(args)?,
     };
     table::print(&lines, args.json.as_deref())

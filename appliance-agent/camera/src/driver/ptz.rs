@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Ended, Ends, Over, Told, fault, shares};
+use super::{Ended, Ends, Over, Told};
 use crate::ptz::{Means, Preset, Ptz, Speeds};
 use crate::{CameraError, Remedy};
 
@@ -240,4 +240,27 @@ fn units(position: crate::ptz::Position) -> Position {
         tilt: Travel::clamped(units(position.tilt())),
         zoom: Zoom::clamped(units(position.zoom())),
     }
+}
+
+/// What a person is told of a call that failed is the log's; the core needs to know only this.
+fn fault(error: &CameraError) -> DriverFault {
+    match error {
+        CameraError::Unable { .. } | CameraError::NoPtz { .. } | CameraError::NoPreset { .. } => {
+            DriverFault::Unsupported
+        }
+        CameraError::Refused { .. } | CameraError::Login { .. } | CameraError::NotThere { .. } => DriverFault::Refused,
+        CameraError::Overtaken { .. }
+        | CameraError::Address { .. }
+        | CameraError::Line { .. }
+        | CameraError::Silent { .. }
+        | CameraError::Garbled { .. }
+        | CameraError::StopUnanswered { .. }
+        | CameraError::Gone { .. }
+        | CameraError::Control { .. } => DriverFault::Silent,
+    }
+}
+
+fn shares(position: Position) -> crate::ptz::Position {
+    let part = |units: i32| units as f32 / 10_000.0;
+    crate::ptz::Position::new(part(position.pan.into()), part(position.tilt.into()), part(position.zoom.into()))
 }
