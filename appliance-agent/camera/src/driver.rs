@@ -159,11 +159,10 @@ async fn carry(way: Way, mut ends: Ends) {
         if found {
             (wait, said) = (LOOK_AGAIN.0, None);
         }
-        if said.as_ref() != Some(&why) {
-            if ends.tell(Told::Fault(why.0, why.1.clone())).await.is_err() {
-                return;
-            }
-            said = Some(why);
+        let (text, details) = why;
+        // The same in other words of the system is no news.
+        if said.replace(text) != Some(text) && ends.tell(Told::Fault(text, details)).await.is_err() {
+            return;
         }
         if ends.decline(wait).await.is_err() {
             return;

@@ -5,6 +5,7 @@
 mod sim;
 
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use agent_camera::driver::{Driver, Told, Way};
@@ -297,12 +298,14 @@ async fn a_camera_with_every_fault_stands_when_its_stop_was_confirmed() {
 
 #[tokio::test]
 async fn a_camera_that_is_not_there_is_looked_for_and_a_person_is_told_once() {
-    // Nobody listens on this port.
     let way = |port| Way::Visca {
         line: ViscaLine::Raw { host: "127.0.0.1".into(), transport: Transport::Tcp, port },
         travel: None,
     };
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // A port that is taken, and on which nobody listens.
+    let taken = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    taken.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let port = taken.local_addr().unwrap().as_socket().unwrap().port();
     let (beside, _) = Beside::onvif().await;
     let mut rig = Rig::new((beside, way(port)));
     rig.until("a person is told", |rig| !rig.faults.is_empty()).await;
@@ -310,6 +313,7 @@ async fn a_camera_that_is_not_there_is_looked_for_and_a_person_is_told_once() {
     let begun = Instant::now();
     rig.until("some tries", |_| begun.elapsed() > Duration::from_secs(2)).await;
     assert_eq!(rig.faults, [Text::PtzSilent]);
+    drop(taken);
     let _camera = Sim::start(&format!("visca-raw --tcp --port {port}"), "", 1);
     rig.until("it is found", |rig| rig.events.contains(&CameraEvent::Back)).await;
 
