@@ -20,7 +20,7 @@ pub fn run(socket: &Path) -> ExitCode {
 }
 
 fn serve(socket: &Path) -> anyhow::Result<()> {
-    few_heaps();
+    one_heap();
     // Before any thread starts: all inherit the mask, and the signals wait for the one thread that asks for them.
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
@@ -32,13 +32,13 @@ fn serve(socket: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Pictures are made in one thread and freed in another: glibc, which gives each thread a heap of its own, keeps 60 MB of
-/// them that way (`bench agent`).
-fn few_heaps() {
+/// Pictures are made in one thread and freed in another: glibc, which gives each thread a heap of its own, keeps 50 MB of
+/// them that way, and gains nothing (`bench agent`).
+fn one_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: sets a number of the allocator; no other thread has been started yet.
     unsafe {
-        nix::libc::mallopt(nix::libc::M_ARENA_MAX, 2);
+        nix::libc::mallopt(nix::libc::M_ARENA_MAX, 1);
     }
 }
 
