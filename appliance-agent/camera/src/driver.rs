@@ -20,6 +20,7 @@ use bridgepoint_board::{Travel, ViscaLine};
 use bridgepoint_wire::camera::Position;
 use bridgepoint_wire::text::Text;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::CameraError;
 use crate::onvif::camera::{OnvifCamera, Settings};
@@ -134,12 +135,6 @@ enum Ended {
     },
 }
 
-impl From<Over> for Ended {
-    fn from(Over: Over) -> Self {
-        Self::Over
-    }
-}
-
 async fn carry(way: Way, mut ends: Ends) {
     let mut wait = LOOK_AGAIN.0;
     let mut said = None;
@@ -168,6 +163,14 @@ async fn carry(way: Way, mut ends: Ends) {
             return;
         }
         wait = (wait * 2).min(LOOK_AGAIN.1);
+    }
+}
+
+/// Waits for ever when there is nothing to wait for.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -205,8 +205,8 @@ impl Updates {
             match end {
                 // Kept until the old system is good: until then, power cuts may bring the new one back.
                 Some(end @ UpdateEnd::Old(_)) => {
-                    let said = Event::Updated { version: kept.order.version.clone(), end, seen: String::new() };
-                    self.actions.extend([Action::Say(said), Action::Keep(Some(kept.clone()))]);
+                    self.say_end(&kept.order.version, end, String::new());
+                    self.actions.push_back(Action::Keep(Some(kept.clone())));
                 }
                 Some(end) => {
                     self.end(&kept.order.version, end, String::new());
@@ -410,8 +410,12 @@ impl Updates {
 
     /// Said before it is forgotten: a cut in between says it twice.
     fn end(&mut self, version: &str, end: UpdateEnd, seen: String) {
-        let said = Event::Updated { version: version.to_owned(), end, seen };
-        self.actions.extend([Action::Say(said), Action::Keep(None), Action::Discard]);
+        self.say_end(version, end, seen);
+        self.actions.extend([Action::Keep(None), Action::Discard]);
+    }
+
+    fn say_end(&mut self, version: &str, end: UpdateEnd, seen: String) {
+        self.actions.push_back(Action::Say(Event::Updated { version: version.to_owned(), end, seen }));
     }
 }
 

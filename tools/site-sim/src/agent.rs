@@ -8,22 +8,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as B64;
 use bridgepoint_link::{CentreEvent, CentreLink, Encoding, Identity, fresh_ice};
-use bridgepoint_record::certify_session_key;
+use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::command::{Join, VideoOrder};
-use bridgepoint_wire::jws::Signer;
 use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, Reader, ToMedia, encode};
-use bridgepoint_wire::{SessionId, SiteCode};
 use serde::Serialize;
 
+use crate::conference::{self, Session};
 use crate::measure::Window;
-use crate::{fresh, measure};
+use crate::{clip, fresh, measure};
 
 /// Until rate control has settled and the clip has been read once.
 const WARM_UP: Duration = Duration::from_secs(6);
@@ -93,26 +91,13 @@ fn raw_clips(folder: &Path) -> anyhow::Result<RawClips> {
         let picture =
             format!("testsrc2=size=1280x720:rate={FPS}:duration={SECONDS},noise=alls=3:allf=t,format=yuv420p");
         let sound = format!("sine=frequency=440:sample_rate=48000:duration={SECONDS}");
-        let made = clips.film.with_extension("new.avi");
-        ffmpeg(
-            &["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound, "-c:v", "rawvideo", "-c:a", "pcm_s16le"],
-            &made,
-        )?;
-        std::fs::rename(made, &clips.film)?;
+        let inputs = ["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound];
+        clip::run(&[&inputs[..], &["-c:v", "rawvideo", "-c:a", "pcm_s16le"]].concat(), &clips.film)?;
     }
     if !clips.bare.exists() {
-        let film = clips.film.to_str().context("paths are UTF-8")?;
-        let made = clips.bare.with_extension("new");
-        ffmpeg(&["-i", film, "-map", "0:v", "-c", "copy", "-f", "rawvideo"], &made)?;
-        std::fs::rename(made, &clips.bare)?;
+        clip::ffmpeg(&clips.film, &["-map", "0:v", "-c", "copy", "-f", "rawvideo"], &clips.bare)?;
     }
     Ok(clips)
-}
-
-fn ffmpeg(args: &[&str], to: &Path) -> anyhow::Result<()> {
-    let status = Command::new("ffmpeg").args(["-v", "error", "-nostdin", "-y"]).args(args).arg(to).status();
-    ensure!(status.context("ffmpeg")?.success(), "ffmpeg could not make {}", to.display());
-    Ok(())
 }
 
 /// Ended, whatever happens.
@@ -128,7 +113,8 @@ impl Drop for Ended {
 fn ours(options: &Options, clips: &RawClips, out: &Path) -> anyhow::Result<Figures> {
     let pictures = Arc::new(AtomicU64::new(0));
     let thumbs = Arc::new(AtomicU64::new(0));
-    let (join, identity, _centre) = centre(&pictures, &thumbs)?;
+    let session = Session::begin()?;
+    let (join, identity, _centre) = centre(session.origin_ms, &pictures, &thumbs)?;
     let socket = out.join("media.sock");
     let listener = UnixListener::bind(&socket)?;
     let mut agent = Command::new(&options.agent);
@@ -136,7 +122,6 @@ fn ours(options: &Options, clips: &RawClips, out: &Path) -> anyhow::Result<Figur
     let child = Ended(agent.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("the box's program")?);
     let (mut control, _) = listener.accept()?;
     let faults = listen(&control)?;
-    let (session_key, session_cert) = session_key(&join.session)?;
     let config = MediaConfig {
         site: join.caller.clone(),
         camera: Camera::Clip(clips.film.display().to_string()),
@@ -149,7 +134,8 @@ fn ours(options: &Options, clips: &RawClips, out: &Path) -> anyhow::Result<Figur
         dtls_key: B64.encode(&identity.key_der),
     };
     control.write_all(&encode(&ToMedia::Configure(config)))?;
-    let order = ToMedia::Join { order: join, muted: false, session_key: B64.encode(session_key), session_cert };
+    let order =
+        ToMedia::Join { order: join, muted: false, session_key: B64.encode(&session.key), session_cert: session.cert };
     control.write_all(&encode(&order))?;
     std::thread::sleep(WARM_UP);
     let figures = watch(options, child.0.id(), || pictures.load(Ordering::Relaxed));
@@ -161,13 +147,15 @@ fn ours(options: &Options, clips: &RawClips, out: &Path) -> anyhow::Result<Figur
 }
 
 /// A centre that receives and says nothing.
-fn centre(main: &Arc<AtomicU64>, thumb: &Arc<AtomicU64>) -> anyhow::Result<(Join, Identity, CentreLink)> {
+fn centre(
+    origin_ms: u64,
+    main: &Arc<AtomicU64>,
+    thumb: &Arc<AtomicU64>,
+) -> anyhow::Result<(Join, Identity, CentreLink)> {
     let site: SiteCode = "17611".parse()?;
-    let session: SessionId = "20261124-101530-17611".parse()?;
     let (own, identity) = (Identity::generate(), Identity::generate());
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let media = vec![socket.local_addr()?.to_string()];
-    let origin_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
     let (dtls_fingerprint, ice_centre, ice_box) = (own.fingerprint(), fresh_ice(), fresh_ice());
     let (main, thumb) = (Arc::clone(main), Arc::clone(thumb));
     let link = CentreLink::start(socket, own, origin_ms, move |event| {
@@ -178,7 +166,7 @@ fn centre(main: &Arc<AtomicU64>, thumb: &Arc<AtomicU64>) -> anyhow::Result<(Join
     })?;
     link.add_site(site.clone(), ice_centre.clone(), ice_box.clone(), identity.fingerprint());
     let join = Join {
-        session,
+        session: conference::name()?,
         origin_ms,
         caller: site,
         media,
@@ -208,19 +196,6 @@ fn listen(control: &UnixStream) -> anyhow::Result<mpsc::Receiver<String>> {
         }
     });
     Ok(faults)
-}
-
-/// A session key, and a device key's statement about it.
-fn session_key(session: &SessionId) -> anyhow::Result<(Vec<u8>, serde_json::Value)> {
-    let device = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-    let certificate = rcgen::CertificateParams::new(vec!["bp-000017".into()])?.self_signed(&device)?;
-    let key =
-        Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).ok().context("no random numbers")?;
-    let key = key.as_ref().to_vec();
-    let public = Signer::from_pkcs8(&key)?.public();
-    let statement =
-        certify_session_key(&Signer::from_pkcs8(&device.serialize_der())?, &certificate.pem(), session, &public)?;
-    Ok((key, statement))
 }
 
 /// The encoders alone: as the box's program sets them, on the same pictures, at a camera's pace.

@@ -256,13 +256,8 @@ pub fn repeat(folder: &Path, n: usize, voice: Voice, thumb: (u16, u16), length: 
     Ok(target)
 }
 
-fn ffmpeg(source: &Path, options: &[&str], target: &Path) -> anyhow::Result<()> {
-    let source = source.to_str().context("paths of clips are UTF-8")?;
-    run(&[&["-i", source][..], options].concat(), target)
-}
-
-/// Writes under another name first: a clip that exists is whole.
-fn run(options: &[&str], target: &Path) -> anyhow::Result<()> {
+/// Has ffmpeg make a file. Written under another name first: a clip that exists is whole.
+pub fn run(options: &[&str], target: &Path) -> anyhow::Result<()> {
     let name = target.file_name().context("a clip's file has a name")?.to_string_lossy();
     let unfinished: PathBuf = target.with_file_name(format!("unfinished-{name}"));
     let status = Command::new("ffmpeg")
@@ -276,6 +271,12 @@ fn run(options: &[&str], target: &Path) -> anyhow::Result<()> {
         bail!("ffmpeg could not make {}", target.display());
     }
     Ok(std::fs::rename(unfinished, target)?)
+}
+
+/// The same, of a file.
+pub fn ffmpeg(source: &Path, options: &[&str], target: &Path) -> anyhow::Result<()> {
+    let source = source.to_str().context("paths of clips are UTF-8")?;
+    run(&[&["-i", source][..], options].concat(), target)
 }
 
 /// Splits a byte stream that has an access unit delimiter before each picture.

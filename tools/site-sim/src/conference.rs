@@ -46,9 +46,9 @@ pub struct Session {
     /// Time zero of its media, ms since 1970.
     pub origin_ms: u64,
     /// Key of its records, PKCS #8, …
-    key: Vec<u8>,
+    pub key: Vec<u8>,
     /// … and the statement that it is.
-    cert: Value,
+    pub cert: Value,
 }
 
 /// A site that the conference lets in, and its certificate.
@@ -155,7 +155,7 @@ fn noting(wished: Arc<AtomicBool>, mut watch: Watch) -> Watch {
 
 impl Session {
     /// Certified by itself: such a record has no authority behind it, and its verification says so.
-    fn begin() -> anyhow::Result<Self> {
+    pub fn begin() -> anyhow::Result<Self> {
         let key = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
             .ok()
             .context("a session key")?;
@@ -182,7 +182,8 @@ impl Session {
     }
 }
 
-fn name() -> anyhow::Result<SessionId> {
+/// Of every session here.
+pub fn name() -> anyhow::Result<SessionId> {
     Ok("bench-mix".parse()?)
 }
 

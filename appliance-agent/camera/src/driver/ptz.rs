@@ -13,9 +13,9 @@ use agent_core::camera::{self, Axis, Call, DriverFault, Ticket};
 use bridgepoint_wire::camera::{Drive, Position, Travel, Zoom};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::{Ended, Ends, Over, Told};
+use super::{Ended, Ends, Over, Told, sleep_until};
 use crate::ptz::{Means, Preset, Ptz, Speeds};
 use crate::{CameraError, Remedy};
 
@@ -70,16 +70,11 @@ pub(super) async fn run<P: Ptz>(camera: P, ends: &mut Ends) -> Ended {
         let again = lanes.held.filter(|_| !lanes.moving).map(|(_, at)| at);
         let came = tokio::select! {
             call = ends.calls.recv() => match call {
-                Some((ticket, call)) => lanes.handle_call(ticket, call, ends).await,
+                Some((ticket, call)) => lanes.handle_call(ticket, call, ends).await.map(|()| None),
                 None => return Ended::Over,
             },
             Some(came) = lanes.work.next() => lanes.handle(came, ends).await,
-            () = async {
-                match again {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            } => {
+            () = sleep_until(again) => {
                 lanes.drive_on();
                 Ok(None)
             }
@@ -116,8 +111,7 @@ fn capabilities(camera: &impl Ptz) -> camera::Capabilities {
 }
 
 impl<P: Ptz> Lanes<'_, P> {
-    /// A call; with an error the camera is lost.
-    async fn handle_call(&mut self, ticket: Ticket, call: Call, ends: &Ends) -> Result<Option<CameraError>, Over> {
+    async fn handle_call(&mut self, ticket: Ticket, call: Call, ends: &Ends) -> Result<(), Over> {
         match call {
             Call::Stop => {
                 self.held = None;
@@ -146,7 +140,7 @@ impl<P: Ptz> Lanes<'_, P> {
                 self.waiting.push_back((ticket, call));
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// The next of what moves.
@@ -186,6 +180,7 @@ impl<P: Ptz> Lanes<'_, P> {
         self.work.push(Box::pin(async move { Came::Moved(None, camera.drive(speeds).await) }));
     }
 
+    /// What came of a request; with an error the camera is lost.
     async fn handle(&mut self, came: Came, ends: &Ends) -> Result<Option<CameraError>, Over> {
         let (tickets, failed) = match came {
             Came::Moved(ticket, done) => {

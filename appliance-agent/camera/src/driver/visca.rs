@@ -16,7 +16,7 @@ use bridgepoint_wire::text::Text;
 use tokio::time::Instant;
 
 use super::wire::{self, Wire};
-use super::{Ended, Ends, Told};
+use super::{Ended, Ends, Told, sleep_until};
 
 /// Every camera has memories 0 to 5 (EVI-D70, `CAM_Memory`); presets 1 to 6 are kept in them.
 const PRESETS: u8 = 6;
@@ -73,12 +73,7 @@ async fn exchange(wire: &mut Wire, camera: &mut Translator, ends: &mut Ends) -> 
                 Some((ticket, call)) => camera.handle_call(now(), ticket, call),
                 None => return Ok(()),
             },
-            () = async {
-                match wake {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            } => camera.session.handle_timeout(now()),
+            () = sleep_until(wake) => camera.session.handle_timeout(now()),
         }
     }
 }
