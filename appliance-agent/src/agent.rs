@@ -105,6 +105,7 @@ struct Agent {
 struct Meters {
     encoder_fps: Option<f32>,
     mic_dbfs: Option<f32>,
+    channels_dbfs: Vec<f32>,
     link: Option<LinkHealth>,
 }
 
@@ -212,7 +213,7 @@ impl Agent {
         };
         let (moving, camera) = match &config.ptz {
             Some(ptz) => {
-                let (moving, told) = Moving::start(ptz, &config.data_dir, now);
+                let (moving, told) = Moving::start(ptz, &config.sound.voice_preset, &config.data_dir, now);
                 (Some(moving), told)
             }
             None => (None, mpsc::channel(1).1),
@@ -479,6 +480,7 @@ impl Agent {
             uptime_s: now.0 / 1_000,
             encoder_fps: self.meters.encoder_fps,
             mic_dbfs: self.meters.mic_dbfs,
+            channels_dbfs: self.meters.channels_dbfs.clone(),
             link: self.meters.link.clone(),
             clock_offset_ms: self.server_clock.offset_ms(),
             version: VERSION.into(),

@@ -9,11 +9,13 @@ use agent_camera::onvif::login::Credential;
 use agent_core::camera::Limits;
 use agent_core::panel_update::Bundle;
 use bridgepoint_board::keys::{Fault, FaultKind, Faults, Keys};
-use bridgepoint_board::{Alsa, Audio, Board, Control, Lines, Panel as BoardPanel, Part, SerialPort, Source};
+use bridgepoint_board::{Board, Control, Lines, Panel as BoardPanel, Part, SerialPort, Source};
 use bridgepoint_wire::local::Camera;
 use serde::Deserialize;
 
 use crate::panel::lines;
+
+pub mod sound;
 
 /// The checked configuration.
 #[derive(Debug, Clone)]
@@ -44,8 +46,10 @@ pub struct Config {
     pub preset: String,
     /// How to enrol; not needed once the box has its identity.
     pub bootstrap: Option<Bootstrap>,
-    /// Camera and microphone.
+    /// Camera.
     pub camera: Camera,
+    /// Microphones and loudspeaker.
+    pub sound: sound::Sound,
     /// How the camera is moved; none where nothing moves.
     pub ptz: Option<Ptz>,
     /// Updates; none on a system without slots.
@@ -194,9 +198,11 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
         }
     });
     let mut camera_keys = keys.section("camera", faults);
+    let said = sound::read(keys, &mut camera_keys, faults);
     let moved = read_moved(&mut camera_keys, board.as_ref(), &at, faults);
     let camera = read_camera(camera_keys, board.as_ref(), &at, faults);
     let board = board?;
+    let sound = said.over(&board, camera.as_ref(), keys, faults);
     let panel = panel.map_or_else(|| panel_of(&board, faults), |path| PanelLine::Socket(at(path)));
     Some(Config {
         data_dir: at(data_dir?),
@@ -212,6 +218,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
         bootstrap,
         ptz: moved.and_then(|moved| moved.ptz(camera.as_ref())),
         camera: camera?,
+        sound,
         update,
         board,
         file,
@@ -294,7 +301,6 @@ fn read_camera(
     const CLIP: &str = "\"/srv/clips/commune.mp4\"";
     let clip: Option<PathBuf> = keys.optional("clip", CLIP, faults);
     let video: Option<String> = keys.optional("video", "\"/dev/video0\"", faults);
-    let audio: Option<String> = keys.optional("audio", "\"default\"", faults);
     let camera = match (clip, video, board) {
         (Some(clip), Some(_), _) => {
             keys.fault("clip", FaultKind::Wrong { got: clip.display().to_string(), example: CLIP }, faults);
@@ -305,12 +311,12 @@ fn read_camera(
             if !Path::new(&video).exists() {
                 keys.fault("video", FaultKind::NoDevice { device: video.clone() }, faults);
             }
-            Some(Camera::Device { video, audio })
+            Some(Camera::Device { video })
         }
         (None, None, Some(board)) => match &board.camera.source {
             Source::Device { video } => {
                 faults.extend(lacking(board, Part::Camera));
-                Some(Camera::Device { video: video.display().to_string(), audio: audio.or_else(|| capture_of(board)) })
+                Some(Camera::Device { video: video.display().to_string() })
             }
             Source::Clip => {
                 keys.fault("clip", FaultKind::Missing { example: CLIP }, faults);
@@ -376,13 +382,6 @@ fn read_account(mut keys: Keys, at: &dyn Fn(PathBuf) -> PathBuf, faults: &mut Ve
     });
     keys.finish(faults);
     Some(Credential { user: user?, password: password? })
-}
-
-fn capture_of(board: &Board) -> Option<String> {
-    match &board.audio {
-        Audio::None => None,
-        Audio::Alsa(Alsa { capture, .. }) => Some(capture.clone()),
-    }
 }
 
 #[cfg(test)]
@@ -456,7 +455,7 @@ mod tests {
         assert_eq!(faults.0.iter().map(|fault| fault.key.as_str()).collect::<Vec<_>>(), ["camera.video"]);
         assert!(faults.0[0].file.ends_with("board.toml") && faults.to_string().contains("/dev/none"), "{faults}");
         let other = load(&format!("{text}[camera]\nvideo = \"/dev/null\"")).unwrap();
-        assert_eq!(other.camera, Camera::Device { video: "/dev/null".into(), audio: None });
+        assert_eq!(other.camera, Camera::Device { video: "/dev/null".into() });
     }
 
     #[test]

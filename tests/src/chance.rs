@@ -1,4 +1,4 @@
-//! Garbage for media ports.
+//! The same chance in each run.
 
 /// xorshift64*: the same garbage in each run.
 pub struct Chance(pub u64);
@@ -10,6 +10,11 @@ impl Chance {
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// A number from `low` to `high`.
+    pub fn between(&mut self, low: f32, high: f32) -> f32 {
+        low + (high - low) * (self.bits() >> 40) as f32 / (1_u64 << 24) as f32
     }
 
     /// A number below `end`; 0 when there is none.

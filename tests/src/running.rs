@@ -1,5 +1,6 @@
 //! A system for a scenario: boxes that film marks, everything below `target/scenarios/<name>`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use xtask::clips::Marks;
 use xtask::sites;
-use xtask::stack::{Plan, Stack, free_tcp_ports, site};
+use xtask::stack::{Equipment, Plan, Stack, free_tcp_ports, site};
 use xtask::summary::ServerStatus;
 use xtask::workspace::{bin_dir, target};
 
@@ -43,24 +44,37 @@ impl DerefMut for Running {
 impl Running {
     /// Starts a centre and `boxes` (2 to 4) boxes and waits until all are online.
     pub fn start(name: &str, boxes: usize) -> Result<Self> {
-        Self::start_with(name, boxes, None)
+        Self::start_plan(Self::plan(name, boxes)?)
+    }
+
+    /// The same, and some boxes are other than those of a demo. `equip` gets the system's folder and the sites' codes.
+    pub fn start_equipped(
+        name: &str,
+        boxes: usize,
+        equip: impl FnOnce(&Path, &[String]) -> Result<BTreeMap<String, Equipment>>,
+    ) -> Result<Self> {
+        let mut plan = Self::plan(name, boxes)?;
+        fs::create_dir_all(&plan.dir).with_context(|| plan.dir.display().to_string())?;
+        let codes: Vec<String> = plan.sites.iter().map(|site| site.code.clone()).collect();
+        plan.equipment = equip(&plan.dir, &codes)?;
+        Self::start_plan(plan)
     }
 
     /// The same, and an intruder sits in the broker: see [`Plan::open_listener`].
     pub fn start_with_intruder(name: &str, boxes: usize) -> Result<(Self, Intruder)> {
         let [port, ..] = free_tcp_ports()?;
-        Ok((Self::start_with(name, boxes, Some(port))?, Intruder { port }))
+        let plan = Plan { open_listener: Some(port), ..Self::plan(name, boxes)? };
+        Ok((Self::start_plan(plan)?, Intruder { port }))
     }
 
     /// A centre alone, for programs that a test starts itself.
     pub fn centre_alone(name: &str) -> Result<Self> {
-        let plan = Self::plan(name, 2, None)?;
+        let plan = Self::plan(name, 2)?;
         let codes = plan.sites.iter().map(|site| site.code.clone()).collect();
         Ok(Self { stack: Stack::start(plan)?, codes })
     }
 
-    fn start_with(name: &str, boxes: usize, open_listener: Option<u16>) -> Result<Self> {
-        let plan = Self::plan(name, boxes, open_listener)?;
+    fn start_plan(plan: Plan) -> Result<Self> {
         let codes = plan.sites.iter().map(|site| site.code.clone()).collect();
         let mut stack = Stack::start(plan)?;
         stack.add_boxes(|_| {})?;
@@ -68,7 +82,7 @@ impl Running {
         Ok(Self { stack, codes })
     }
 
-    fn plan(name: &str, boxes: usize, open_listener: Option<u16>) -> Result<Plan> {
+    fn plan(name: &str, boxes: usize) -> Result<Plan> {
         let dir = target()?.join("scenarios").join(name);
         if dir.exists() {
             fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
@@ -77,7 +91,7 @@ impl Running {
         let clips =
             Marks::THREE.iter().cycle().take(boxes).map(|marks| marks.clip()).collect::<Result<Vec<PathBuf>>>()?;
         let spare = Some(sites::spare(&sites));
-        Ok(Plan { dir, sites, clips, layout: None, spare, open_listener })
+        Ok(Plan { dir, sites, clips, spare, ..Plan::default() })
     }
 
     /// The sites' codes; the first one calls.

@@ -12,6 +12,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bridgepoint_wire::sound::{Bearing, Heard};
 use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
@@ -21,28 +22,6 @@ mod spectra;
 pub use array::{Array, ArrayFault, Field, SPEED_OF_SOUND};
 
 use spectra::{BAND, FRAME, Gate, HOP, RATE, Weights};
-
-/// What the microphones hear now.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Heard {
-    /// Nothing above the room's floor.
-    Quiet,
-    /// Something, but from no direction in particular.
-    Unplaced,
-    /// Something from there.
-    From(Bearing),
-}
-
-/// A direction.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bearing {
-    /// 0 to the front, positive to the right, −180 to 180 degrees. Within 90° of the middle of the array's [`Field`].
-    pub azimuth_deg: f32,
-    /// How much it is like one distant voice without a room around it: 0 to 1.
-    pub confidence: f32,
-    /// How loud it is in the band of speech, dB below full scale.
-    pub level_dbfs: f32,
-}
 
 /// A block that does not fit the array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

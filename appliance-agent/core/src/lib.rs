@@ -10,6 +10,7 @@ pub mod direction;
 pub mod factory_reset;
 pub mod gate;
 pub mod health;
+pub mod listening;
 pub mod microphones;
 pub mod outbox;
 pub mod panel_update;

@@ -5,8 +5,7 @@
 
 use std::collections::VecDeque;
 
-use bridgepoint_wire::sound::{MicrophoneEvent, MicrophoneFault};
-use serde::{Deserialize, Serialize};
+use bridgepoint_wire::sound::{MicrophoneEvent, MicrophoneFault, MicrophoneLimits};
 
 use crate::Millis;
 
@@ -24,6 +23,8 @@ pub struct Levels {
 impl Levels {
     /// Stands for nothing at all.
     pub const NOTHING_DBFS: f32 = -127.0;
+    /// Nothing at all.
+    pub const NOTHING: Self = Self { rms_dbfs: Self::NOTHING_DBFS, offset: 0.0, clipped: 0.0 };
     /// From here on a sample is at full scale: 16-bit converters that clip give 32 767 of 32 768.
     const FULL_SCALE: f32 = 0.999;
 
@@ -36,26 +37,6 @@ impl Levels {
         let clipped = finite().filter(|sample| sample.abs() >= f64::from(Self::FULL_SCALE)).count() as f64 / count;
         let rms_dbfs = (10.0 * variance.max(1e-20).log10()).clamp(f64::from(Self::NOTHING_DBFS), 0.0);
         Self { rms_dbfs: rms_dbfs as f32, offset: mean as f32, clipped: clipped as f32 }
-    }
-}
-
-/// `[microphones]` of a site's configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MicrophonesConfig {
-    /// Below this a channel is silent: no room and no microphone are that quiet, dBFS.
-    pub silent_dbfs: f32,
-    /// So much below the others, while they hear something, a channel is weak, dB.
-    pub weak_db: f32,
-    /// The others hear something above this, dBFS.
-    pub heard_dbfs: f32,
-    /// A block is clipped when more than this share of its samples is at full scale.
-    pub clipped_share: f32,
-}
-
-impl Default for MicrophonesConfig {
-    fn default() -> Self {
-        Self { silent_dbfs: -90.0, weak_db: 25.0, heard_dbfs: -60.0, clipped_share: 0.01 }
     }
 }
 
@@ -81,9 +62,11 @@ pub enum OrderFault {
 /// Watches all channels of an array; says which one is heard.
 #[derive(Debug)]
 pub struct Microphones {
-    config: MicrophonesConfig,
+    limits: MicrophoneLimits,
     /// Channels fit for being heard, best first; the others are only watched.
     order: Vec<u8>,
+    /// Channels that hear the same with the same gain: one that is far weaker than the others is.
+    alike: Vec<u8>,
     channels: Vec<Channel>,
     used: u8,
     all_lost: bool,
@@ -112,6 +95,8 @@ enum State {
         /// Nothing was wrong for so long, ms.
         good_ms: f32,
     },
+    /// Its device is not there.
+    Away,
 }
 
 const KINDS: [MicrophoneFault; 4] =
@@ -146,11 +131,18 @@ impl Microphones {
     /// Between two blocks at most so much is counted.
     const LONGEST_BLOCK_MS: u64 = 500;
 
-    /// Watches `count` channels; `order` names those that may be heard, the best first, spare ones after it.
+    /// Watches `count` channels; `order` names those that may be heard, the best first, spare ones after it. `alike` are
+    /// those that hear the same with the same gain, such as the microphones of an array.
     ///
     /// # Errors
     /// [`OrderFault`].
-    pub fn new(now: Millis, count: u8, order: Vec<u8>, config: MicrophonesConfig) -> Result<Self, OrderFault> {
+    pub fn new(
+        now: Millis,
+        count: u8,
+        order: Vec<u8>,
+        alike: Vec<u8>,
+        limits: MicrophoneLimits,
+    ) -> Result<Self, OrderFault> {
         let Some(used) = order.first().copied() else { return Err(OrderFault::Empty) };
         for (n, channel) in order.iter().copied().enumerate() {
             if channel >= count {
@@ -162,7 +154,7 @@ impl Microphones {
         }
         let good = State::Good { since: now, suspicion: [0.0; 4] };
         let channels = vec![Channel { state: good, power: 0.0, failures: 0 }; usize::from(count)];
-        Ok(Self { config, order, channels, used, all_lost: false, last: None, events: VecDeque::new() })
+        Ok(Self { limits, order, alike, channels, used, all_lost: false, last: None, events: VecDeque::new() })
     }
 
     /// The channel that is heard.
@@ -180,18 +172,36 @@ impl Microphones {
         self.events.pop_front()
     }
 
+    /// The device of these channels is not there: they are not heard, and nothing is said of each.
+    pub fn handle_away(&mut self, channels: &[u8]) {
+        for channel in channels {
+            self.channels[usize::from(*channel)].state = State::Away;
+        }
+        self.choose();
+    }
+
+    /// The device of these channels is there again, and they are as good as at the start.
+    pub fn handle_here(&mut self, now: Millis, channels: &[u8]) {
+        for channel in channels {
+            let state = &mut self.channels[usize::from(*channel)].state;
+            if matches!(state, State::Away) {
+                *state = State::Good { since: now, suspicion: [0.0; 4] };
+            }
+        }
+        self.choose();
+    }
+
     /// One block of all channels. Channels that are missing at the end count as silent.
     pub fn handle_block(&mut self, now: Millis, levels: &[Levels]) {
         let last = self.last.replace(now).unwrap_or(now);
         let ms = now.0.saturating_sub(last.0).min(Self::LONGEST_BLOCK_MS) as f32;
-        let nothing = Levels { rms_dbfs: Levels::NOTHING_DBFS, offset: 0.0, clipped: 0.0 };
         let share = (ms / Self::SMOOTH_MS).min(1.0);
         for (n, channel) in self.channels.iter_mut().enumerate() {
-            let level = levels.get(n).unwrap_or(&nothing).rms_dbfs;
+            let level = levels.get(n).unwrap_or(&Levels::NOTHING).rms_dbfs;
             channel.power += share * (10_f32.powf(level / 10.0) - channel.power);
         }
         for n in 0..self.channels.len() {
-            let sign = self.sign(n, levels.get(n).unwrap_or(&nothing));
+            let sign = self.sign(n, levels.get(n).unwrap_or(&Levels::NOTHING));
             if let Some(event) = self.channels[n].handle_sign(now, ms, sign, n as u8) {
                 self.events.push_back(event);
             }
@@ -204,22 +214,26 @@ impl Microphones {
         if constant || levels.offset.abs() > Self::WILD_OFFSET {
             return Sign::Bad(MicrophoneFault::Stuck);
         }
-        if levels.rms_dbfs < self.config.silent_dbfs {
+        if levels.rms_dbfs < self.limits.silent_dbfs {
             return Sign::Bad(MicrophoneFault::Silent);
         }
-        if levels.clipped > self.config.clipped_share {
+        if levels.clipped > self.limits.clipped_share {
             return Sign::Bad(MicrophoneFault::Clipped);
         }
         let dbfs = |power: f32| 10.0 * power.max(1e-13).log10();
-        let others = self.channels.iter().enumerate().filter(|(other, channel)| *other != n && channel.is_good());
-        let mut others: Vec<f32> = others.map(|(_, channel)| dbfs(channel.power)).collect();
+        if !self.alike.iter().any(|alike| usize::from(*alike) == n) {
+            return Sign::Fine;
+        }
+        let others = self.alike.iter().map(|other| usize::from(*other)).filter(|other| *other != n);
+        let others = others.filter_map(|other| self.channels.get(other)).filter(|channel| channel.is_good());
+        let mut others: Vec<f32> = others.map(|channel| dbfs(channel.power)).collect();
         others.sort_by(f32::total_cmp);
         // The lower of the middle two: one loud channel among two makes no other weak.
         let Some(middle) = others.get(others.len().saturating_sub(1) / 2) else { return Sign::Fine };
-        if *middle < self.config.heard_dbfs {
+        if *middle < self.limits.heard_dbfs {
             return Sign::Unclear;
         }
-        let weak = dbfs(self.channels[n].power) < middle - self.config.weak_db;
+        let weak = dbfs(self.channels[n].power) < middle - self.limits.weak_db;
         if weak { Sign::Bad(MicrophoneFault::Weak) } else { Sign::Fine }
     }
 
@@ -279,6 +293,7 @@ impl Channel {
                 self.state = State::Good { since: now, suspicion: [0.0; 4] };
                 Some(MicrophoneEvent::Back { channel })
             }
+            State::Away => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::direction::room::Dice;
 
 const FINE: Levels = Levels { rms_dbfs: -35.0, offset: 0.0, clipped: 0.0 };
 const HUSH: Levels = Levels { rms_dbfs: -72.0, offset: 0.0, clipped: 0.0 };
-const ZERO: Levels = Levels { rms_dbfs: Levels::NOTHING_DBFS, offset: 0.0, clipped: 0.0 };
+const ZERO: Levels = Levels::NOTHING;
 
 /// Two channels to be heard, one more to compare with; blocks of 20 ms.
 struct Bench {
@@ -16,7 +16,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let microphones = Microphones::new(Millis(0), 3, vec![0, 1], MicrophonesConfig::default()).unwrap();
+        let microphones = Microphones::new(Millis(0), 3, vec![0, 1], vec![0, 1, 2], MicrophoneLimits::default()).unwrap();
         let mut bench = Self { microphones, now: Millis(0), said: Vec::new() };
         bench.play(5_000, [FINE; 3]);
         bench
@@ -137,7 +137,7 @@ fn missing_channels_and_late_blocks_are_no_reason_to_panic() {
 #[test]
 fn an_order_that_cannot_be_is_refused() {
     let order = |order: &[u8]| {
-        Microphones::new(Millis(0), 2, order.into(), MicrophonesConfig::default())
+        Microphones::new(Millis(0), 2, order.into(), vec![], MicrophoneLimits::default())
             .map(|_| ())
             .map_err(|e| e.to_string())
     };

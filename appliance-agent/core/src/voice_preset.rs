@@ -5,10 +5,10 @@
 use std::collections::VecDeque;
 
 use bridgepoint_wire::camera::{Mover, PresetNumber};
+use bridgepoint_wire::sound::Heard;
 use serde::{Deserialize, Serialize};
 
 use crate::Millis;
-use crate::direction::Heard;
 
 /// A part of the room, seen from the microphones, and the preset that shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! A room with three seats.
 
 use super::*;
-use crate::direction::Bearing;
+use bridgepoint_wire::sound::Bearing;
 
 fn zone(from_deg: f32, to_deg: f32, preset: i32) -> Zone {
     Zone { from_deg, to_deg, preset: PresetNumber::clamped(preset) }

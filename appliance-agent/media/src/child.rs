@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -329,11 +329,23 @@ fn restrict(config: &MediaConfig) {
         Camera::Clip(clip) => std::fs::canonicalize(clip).ok().and_then(|clip| clip.parent().map(Path::to_owned)),
         Camera::Device { .. } => None,
     };
-    let clip = clip.as_deref();
+    let server = if config.sound_server { sound_server_files() } else { Vec::new() };
+    let read: Vec<&Path> = clip.iter().chain(&server).map(PathBuf::as_path).collect();
     let own: Vec<&Path> = [&config.records].into_iter().chain(&config.returns).map(Path::new).collect();
-    let limits = Limits { read: clip.as_slice(), write: &own, devices: true, sockets: Sockets::Udp };
+    let sockets = if config.sound_server { Sockets::UdpAndLocal } else { Sockets::Udp };
+    let limits = Limits { read: &read, write: &own, devices: true, sockets };
     let confinement = confine(&limits);
     tracing::info!(?confinement, "media child is confined");
+}
+
+/// Where a person's sound server says how it is reached, besides the system's own folders.
+fn sound_server_files() -> Vec<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let alsa = variable("ALSA_CONFIG_PATH").and_then(|file| std::fs::canonicalize(file).ok());
+    let alsa = alsa.and_then(|file| file.parent().map(Path::to_owned));
+    let of_person = variable("HOME").map(|home| home.join(".config/pulse"));
+    let of_login = variable("XDG_RUNTIME_DIR").map(|run| run.join("pulse"));
+    [alsa, of_person, of_login].into_iter().flatten().filter(|folder| folder.is_dir()).collect()
 }
 
 /// Opens the camera for the next session. One that is away then is looked for when that session begins.

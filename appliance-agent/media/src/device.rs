@@ -1,8 +1,7 @@
-//! A real camera and microphone: V4L2 and ALSA.
+//! A real camera: V4L2.
 //!
 //! ```text
 //! v4l2src ! decodebin ! videoconvert ! I420 ! appsink ─► on_captured
-//! alsasrc ! audioconvert ! audioresample ! S16 mono 48k ! appsink ─► blocks of 20 ms ─► on_captured
 //! ```
 //! Capture instants are the buffers' time stamps on the pipeline's clock, which is the system's monotonic clock: the
 //! kernel stamps a picture when it was exposed, not when it arrives here.
@@ -15,15 +14,13 @@ use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks};
 use gst_video::VideoInfo;
 
-use crate::pace::{BLOCK, SOUND_RATE};
 use crate::picture::Picture;
-use crate::pipeline::{error_on, make, nice_threads, reason, set_if_there, stop};
+use crate::pipeline::{error_on, make, nice_threads, reason, stop};
 use crate::{Captured, MediaError};
 
-/// A camera on a V4L2 node, a microphone on an ALSA device.
+/// A camera on a V4L2 node.
 pub struct DeviceCamera {
     camera: String,
-    audio: Option<String>,
     running: Option<(gst::Pipeline, JoinHandle<()>)>,
 }
 
@@ -34,18 +31,18 @@ impl DeviceCamera {
     ///
     /// # Errors
     /// [`MediaError::CameraMissing`].
-    pub fn open(camera: &str, audio: Option<&str>) -> Result<Self, MediaError> {
+    pub fn open(camera: &str) -> Result<Self, MediaError> {
         crate::pipeline::init()?;
         if let Err(e) = std::fs::metadata(camera) {
             return Err(MediaError::CameraMissing { camera: camera.into(), reason: e.to_string() });
         }
-        Ok(Self { camera: camera.into(), audio: audio.map(Into::into), running: None })
+        Ok(Self { camera: camera.into(), running: None })
     }
 
     /// Starts to capture pictures of at most this size and rate.
     ///
     /// # Errors
-    /// [`MediaError::CameraMissing`] when a device does not start.
+    /// [`MediaError::CameraMissing`] when the device does not start.
     pub fn start(
         &mut self,
         size: (u16, u16),
@@ -55,13 +52,9 @@ impl DeviceCamera {
         let on_captured: Sink = Arc::new(Mutex::new(on_captured));
         let pipeline = gst::Pipeline::new();
         nice_threads(&pipeline);
-        // Both devices' time stamps on one clock, the one that `Instant` counts on.
+        // Time stamps on the clock that `Instant` counts on.
         pipeline.use_clock(Some(&gst::SystemClock::obtain()));
         pictures(&pipeline, &self.camera, size, fps, &on_captured)?;
-        match &self.audio {
-            Some(device) => sound(&pipeline, device, &on_captured)?,
-            None => silence(&pipeline, &on_captured)?,
-        }
         let failed = |pipeline: &gst::Pipeline| MediaError::CameraMissing {
             camera: self.camera.clone(),
             reason: error_on(pipeline).unwrap_or_else(|| "it does not start".into()),
@@ -97,7 +90,7 @@ impl Drop for DeviceCamera {
     }
 }
 
-/// Ends with the camera, or when a device fails.
+/// Ends with the camera, or when the device fails.
 fn watch(pipeline: &gst::Pipeline, camera: &str, on_captured: &Sink) {
     let Some(bus) = pipeline.bus() else { return };
     let wanted = [gst::MessageType::Error, gst::MessageType::Application];
@@ -113,14 +106,14 @@ fn give(on_captured: &Sink, captured: Captured) {
 }
 
 /// Connects a chain and adds it to the pipeline.
-fn chain(pipeline: &gst::Pipeline, elements: &[&gst::Element]) -> Result<(), MediaError> {
-    let failed = |e: gst::glib::BoolError| MediaError::Framework(format!("the camera's pipeline cannot be built: {e}"));
+pub(crate) fn chain(pipeline: &gst::Pipeline, elements: &[&gst::Element]) -> Result<(), MediaError> {
+    let failed = |e: gst::glib::BoolError| MediaError::Framework(format!("a capture pipeline cannot be built: {e}"));
     pipeline.add_many(elements.iter().copied()).map_err(failed)?;
     gst::Element::link_many(elements.iter().copied()).map_err(failed)
 }
 
 /// When the sample was captured.
-fn captured_at(sink: &AppSink, sample: &gst::Sample) -> Option<Instant> {
+pub(crate) fn captured_at(sink: &AppSink, sample: &gst::Sample) -> Option<Instant> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     let running = segment.to_running_time(sample.buffer()?.pts()?)?;
     let age = sink.clock()?.time().checked_sub(sink.base_time()? + running).unwrap_or(gst::ClockTime::ZERO);
@@ -183,99 +176,13 @@ fn pictures(
     Ok(())
 }
 
-fn sound(pipeline: &gst::Pipeline, device: &str, on_captured: &Sink) -> Result<(), MediaError> {
-    let source = make("alsasrc")?;
-    source.set_property("device", device);
-    source.set_property("provide-clock", false);
-    source.set_property("buffer-time", 80_000_i64);
-    source.set_property("latency-time", 10_000_i64);
-    microphone(pipeline, &source, on_captured)
-}
-
-/// A box without a microphone sends silence, so that its record has no gap.
-fn silence(pipeline: &gst::Pipeline, on_captured: &Sink) -> Result<(), MediaError> {
-    let source = make("audiotestsrc")?;
-    source.set_property("is-live", true);
-    source.set_property_from_str("wave", "silence");
-    microphone(pipeline, &source, on_captured)
-}
-
-fn microphone(pipeline: &gst::Pipeline, source: &gst::Element, on_captured: &Sink) -> Result<(), MediaError> {
-    let convert = make("audioconvert")?;
-    set_if_there(&convert, "dithering", "none");
-    let resample = make("audioresample")?;
-    let sink = live_sink(&crate::clip::sound_caps());
-    chain(pipeline, &[source, &convert, &resample, sink.upcast_ref()])?;
-    let on_captured = Arc::clone(on_captured);
-    let blocks = Mutex::new(Blocks::default());
-    let on_sample = move |sink: &AppSink| {
-        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let (Some(at), Some(map)) = (captured_at(sink, &sample), sample.buffer().and_then(|b| b.map_readable().ok()))
-        else {
-            return Ok(gst::FlowSuccess::Ok);
-        };
-        let samples = map.chunks_exact(2).map(|b| i16::from_ne_bytes([b[0], b[1]]));
-        let mut blocks = blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        blocks.push(at, samples, |block, at| {
-            give(&on_captured, Captured::Sound { block, at });
-        });
-        Ok(gst::FlowSuccess::Ok)
-    };
-    sink.set_callbacks(AppSinkCallbacks::builder().new_sample(on_sample).build());
-    Ok(())
-}
-
-/// Cuts a microphone's samples into blocks, each with the capture instant of its first sample.
-#[derive(Default)]
-struct Blocks {
-    waiting: Vec<i16>,
-}
-
-impl Blocks {
-    /// Samples whose first was captured at `at`.
-    fn push(
-        &mut self,
-        at: Instant,
-        samples: impl Iterator<Item = i16>,
-        mut block: impl FnMut(Box<[i16; BLOCK]>, Instant),
-    ) {
-        // The waiting samples were captured just before these.
-        let mut first = at.checked_sub(duration_of(self.waiting.len())).unwrap_or(at);
-        self.waiting.extend(samples);
-        while let Some((whole, _)) = self.waiting.split_first_chunk::<BLOCK>() {
-            block(Box::new(*whole), first);
-            first += duration_of(BLOCK);
-            self.waiting.drain(..BLOCK);
-        }
-    }
-}
-
-fn duration_of(samples: usize) -> Duration {
-    Duration::from_nanos(samples as u64 * 1_000_000_000 / SOUND_RATE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn blocks_carry_the_instant_of_their_first_sample() {
-        let (mut blocks, start) = (Blocks::default(), Instant::now());
-        let mut got = Vec::new();
-        for n in 0..10_u32 {
-            let samples = (0..480).map(|i| (n * 480 + i) as i16);
-            blocks.push(start + Duration::from_millis(10) * n, samples, |block, at| got.push((block[0], at)));
-        }
-        assert_eq!(got.len(), 5);
-        for (n, (first, at)) in got.into_iter().enumerate() {
-            assert_eq!(first, n as i16 * 960);
-            assert_eq!(at, start + Duration::from_millis(20 * n as u64));
-        }
-    }
-
-    #[test]
     fn a_camera_that_is_not_there_is_missing() {
-        let error = DeviceCamera::open("/dev/no-such-camera", None).err();
+        let error = DeviceCamera::open("/dev/no-such-camera").err();
         assert!(matches!(error, Some(MediaError::CameraMissing { .. })));
     }
 }

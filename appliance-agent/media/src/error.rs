@@ -65,6 +65,22 @@ pub enum MediaError {
         /// Element.
         by: String,
     },
+    /// A device with microphones is away.
+    #[error("the microphones {device}: {reason}")]
+    Microphones {
+        /// ALSA's name.
+        device: String,
+        /// What was said.
+        reason: String,
+    },
+    /// The loudspeaker is away.
+    #[error("the loudspeaker {device}: {reason}")]
+    Loudspeaker {
+        /// ALSA's name.
+        device: String,
+        /// What was said.
+        reason: String,
+    },
     /// Opus failed.
     #[error("opus: {0}")]
     Opus(String),
@@ -88,6 +104,8 @@ impl MediaError {
             Self::CameraNoVideo { camera, .. } => (Text::CameraNoVideo, vec![camera.clone()]),
             Self::Encoder { encoder, .. } => (Text::EncoderStalled, vec![encoder.clone()]),
             Self::EncoderReplaced { encoder, by, .. } => (Text::EncoderReplaced, vec![encoder.clone(), by.clone()]),
+            Self::Microphones { device, .. } => (Text::MicrophonesAway, vec![device.clone()]),
+            Self::Loudspeaker { device, .. } => (Text::LoudspeakerAway, vec![device.clone()]),
             Self::File { file, reason } => (Text::RecorderFailed, vec![file.clone(), reason.clone()]),
             Self::Framework(_) | Self::Element { .. } | Self::NoEncoder { .. } | Self::Picture | Self::Opus(_) => {
                 (Text::MediaUnusable, vec![self.to_string()])

@@ -2,14 +2,20 @@
 //!
 //! The only crate of the appliance that sees GStreamer. Decisions are in [`pace`]; the others carry.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+mod blocks;
+mod canceller;
 pub mod child;
 pub mod clip;
 pub mod device;
 pub mod encode;
+mod epoch;
 mod error;
 pub mod jitter;
+mod loudspeaker;
+mod microphones;
 pub mod pace;
 pub mod picture;
 mod pipeline;
@@ -42,4 +48,9 @@ pub enum Captured {
     },
     /// The camera stopped for good.
     Failed(MediaError),
+}
+
+/// What another thread left half done is used all the same: none of it is wrong in between.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,8 @@
 //! What all pipelines of this crate share: making elements, nice threads, errors as values.
 
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
 use gst::prelude::*;
 
 use crate::MediaError;
@@ -77,6 +80,18 @@ pub fn stop(pipeline: &gst::Pipeline) {
     if let Some(bus) = pipeline.bus() {
         bus.unset_sync_handler();
     }
+}
+
+/// Stops a pipeline whose device may hang: one that has not stopped within this time is left behind, with its threads.
+/// Whether it has.
+pub fn stop_within(pipeline: gst::Pipeline, patience: Duration) -> bool {
+    let (done, stopped) = sync_channel(1);
+    let closing = std::thread::Builder::new().name("closing".into()).spawn(move || {
+        stop(&pipeline);
+        // Nobody waits any more after the patience.
+        let _ = done.send(());
+    });
+    closing.is_ok() && stopped.recv_timeout(patience).is_ok()
 }
 
 /// A running time or duration in nanoseconds.

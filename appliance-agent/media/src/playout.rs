@@ -1,7 +1,7 @@
 //! What comes back from the centre: decoded, played in time, and kept where the configuration says so.
 //!
 //! ```text
-//! link ─► channel ─► playout thread ─┬─ Jitter ─ Opus decoder ─► heard
+//! link ─► channel ─► playout thread ─┬─ Jitter ─ Opus decoder ─► heard, loudspeaker
 //!                                    ├─ appsrc ! avdec_h264 ! appsink ─► channel ─► shown
 //!                                    └─ Returns (program.mp4, heard.wav, shown.csv)
 //! ```
@@ -18,6 +18,7 @@ use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
 use crate::MediaError;
+use crate::loudspeaker::Mouth;
 use crate::jitter::{BLOCK_NS, Jitter, Play, ns_of};
 use crate::pace::{BLOCK, SOUND_RATE};
 use crate::pipeline::{error_on, make, nice_threads, play, set_if_there, stop};
@@ -31,6 +32,8 @@ const QUEUE: usize = 512;
 pub struct PlayoutSettings {
     /// Decode the pictures.
     pub decode: bool,
+    /// Where the sound is heard.
+    pub mouth: Option<Mouth>,
     /// Keep everything in this folder.
     pub returns: Option<PathBuf>,
     /// For the folder's description.
@@ -100,6 +103,7 @@ impl Playout {
             jitter: Jitter::default(),
             opus,
             decoder,
+            mouth: settings.mouth.clone(),
             returns,
             start,
             blocks: 0,
@@ -149,6 +153,7 @@ struct Player {
     jitter: Jitter,
     opus: opus::Decoder,
     decoder: Option<PictureDecoder>,
+    mouth: Option<Mouth>,
     returns: Option<Returns>,
     start: Instant,
     blocks: u64,
@@ -225,6 +230,9 @@ impl Player {
         if let Err(e) = decode(&mut self.opus, &play, &mut block) {
             tracing::debug!("a packet of the return is no Opus: {e}");
             block = [0; BLOCK];
+        }
+        if let Some(mouth) = &self.mouth {
+            mouth.play(&block, due);
         }
         let at_ms = self.timeline.utc_ms(due);
         let since_start = self.start.elapsed();

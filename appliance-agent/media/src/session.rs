@@ -1,17 +1,17 @@
 //! One box in one session: what its camera sees goes to the recorder and to the centre, what comes back is played.
 //!
 //! ```text
-//! camera ─┬─ Encodings ─┬─► link (main, thumb)
-//!         │             └─► recorder (main)
-//!         └─ Microphone ──► link, recorder
-//! link ───► playout (program)
+//! camera ──────── Encodings ─┬─► link (main, thumb)
+//!                            └─► recorder (main)
+//! microphones ─── Microphone ──► link, recorder
+//! link ───► playout (program) ───► loudspeaker
 //! ```
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bridgepoint_link::{BoxEvent, BoxLink, Encoding, Identity, LinkHealth, Wish};
@@ -19,17 +19,21 @@ use bridgepoint_record::{RecordError, RecordEvent, Recorder, RecorderConfig, Rol
 use bridgepoint_wire::command::Join;
 use bridgepoint_wire::jws::Signer;
 use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig};
-use bridgepoint_wire::media::{AccessUnit, OpusPacket, VIDEO_RATE};
+use bridgepoint_wire::media::{AccessUnit, VIDEO_RATE};
 use bridgepoint_wire::text::Text;
 use bridgepoint_wire::{SessionId, SiteCode};
 
 use crate::clip::ClipCamera;
 use crate::device::DeviceCamera;
 use crate::encode::{Encoders, Encodings};
+use crate::epoch::Epoch;
+use crate::loudspeaker::Loudspeaker;
+use crate::microphones::{FromMicrophones, Microphones};
 use crate::playout::{Feed, Playout, PlayoutEvent, PlayoutSettings};
 use crate::sound::Microphone;
 use crate::timeline::Timeline;
-use crate::{Captured, MediaError};
+use crate::pace::BLOCK;
+use crate::{Captured, MediaError, Picture, lock};
 
 /// Blocks of sound between two readings of the meter: 1 s.
 const METER_BLOCKS: u32 = 50;
@@ -38,11 +42,11 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(800);
 /// A record that was closed before goes on beside itself, at most so often.
 const FOLDERS: u32 = 99;
 
-/// Camera and microphone, ready to start.
+/// A camera, ready to start.
 pub enum Source {
-    /// A file.
+    /// A file, with its sound.
     Clip(ClipCamera),
-    /// Devices.
+    /// A device.
     Device(DeviceCamera),
 }
 
@@ -55,7 +59,7 @@ impl Source {
         match camera {
             // Until an order comes every picture is kept.
             Camera::Clip(path) => ClipCamera::open(Path::new(path), u8::MAX).map(Self::Clip),
-            Camera::Device { video, audio } => DeviceCamera::open(video, audio.as_deref()).map(Self::Device),
+            Camera::Device { video } => DeviceCamera::open(video).map(Self::Device),
         }
     }
 
@@ -108,9 +112,14 @@ pub struct Session {
     encoders: Encoders,
     timeline: Timeline,
     source: Option<Source>,
+    begun: Arc<Mutex<Begun>>,
+    /// None where the clip's own sound is sent.
+    microphones: Option<Microphones>,
     link: Arc<BoxLink>,
     recorder: Arc<Recorder>,
     playout: Option<Playout>,
+    // After everything that plays on it.
+    loudspeaker: Option<Loudspeaker>,
     gauges: Arc<Gauges>,
     tell: Tell,
     file_closed: Receiver<()>,
@@ -136,11 +145,11 @@ impl Gauges {
     }
 
     fn set_wish(&self, wish: Wish) {
-        *self.wish.lock().unwrap_or_else(PoisonError::into_inner) = Some(wish);
+        *lock(&self.wish) = Some(wish);
     }
 
     fn take_wish(&self) -> Option<Wish> {
-        self.wish.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.wish).take()
     }
 
     fn key(&self, encoding: Encoding) -> &AtomicBool {
@@ -196,7 +205,9 @@ impl Session {
         gauges.dbfs.store((-127.0_f32).to_bits(), Ordering::Relaxed);
         let (closed, file_closed) = sync_channel(1);
         let recorder = open_record(config, &order, &keys, &gauges, &tell, &closed)?;
-        let playout = start_playout(config, &order, timeline, &tell)?;
+        let epoch = Epoch::now();
+        let loudspeaker = start_loudspeaker(config, epoch, &tell)?;
+        let playout = start_playout(config, &order, timeline, loudspeaker.as_ref(), &tell)?;
         let link = {
             let (tell, feed, gauges) = (Arc::clone(&tell), playout.feed(), Arc::clone(&gauges));
             let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
@@ -205,18 +216,24 @@ impl Session {
             })?
         };
         let mut session = Self {
+            begun: Arc::new(Mutex::new(Begun::new(order.session.clone()))),
             site: config.site.clone(),
             order,
             encoders,
             timeline,
             source: None,
+            microphones: None,
             link: Arc::new(link),
             recorder: Arc::new(recorder),
             playout: Some(playout),
+            loudspeaker,
             gauges,
             tell,
             file_closed,
         };
+        if config.microphones.is_some() || !source.is_clip() {
+            session.listen(config, epoch)?;
+        }
         session.set_source(source)?;
         Ok(session)
     }
@@ -233,20 +250,43 @@ impl Session {
     pub fn set_source(&mut self, mut source: Source) -> Result<(), MediaError> {
         // The old camera's threads end before new encoders send on the same streams.
         self.source = None;
-        let contribution = self.contribution(source.is_clip())?;
-        source.start(&self.order, contribution)?;
+        // Each camera's begin is said.
+        *lock(&self.begun) = Begun::new(self.order.session.clone());
+        let mut picture = self.picture(source.is_clip());
+        let mut sound = if self.microphones.is_none() { Some(self.sound()?) } else { None };
+        let tell = Arc::clone(&self.tell);
+        source.start(&self.order, move |captured| match (captured, &mut sound) {
+            (Captured::Picture { picture: raw, at }, _) => picture(&raw, at),
+            (Captured::Sound { block, at }, Some(sound)) => sound(&block, at),
+            (Captured::Sound { .. }, None) => {}
+            (Captured::Failed(error), _) => tell(SessionEvent::CameraFailed(error)),
+        })?;
         self.source = Some(source);
         Ok(())
     }
 
-    /// What is done with everything that the camera captures.
-    fn contribution(&self, is_clip: bool) -> Result<impl FnMut(Captured) + Send + 'static, MediaError> {
+    /// The room's microphones, or silence where there are none. They outlive every camera of the session.
+    fn listen(&mut self, config: &MediaConfig, epoch: Epoch) -> Result<(), MediaError> {
+        let (mut sound, tell) = (self.sound()?, Arc::clone(&self.tell));
+        let say = move |message| tell(SessionEvent::Say(message));
+        let tell = Arc::clone(&self.tell);
+        let on_heard = move |brought| match brought {
+            FromMicrophones::Block(block, at) => sound(&block, at),
+            FromMicrophones::Event(event) => say(FromMedia::Microphone(event)),
+            FromMicrophones::Heard(heard) => say(FromMedia::Heard(heard)),
+            FromMicrophones::Fault(error) => fault(&tell, &error),
+        };
+        let echo = self.loudspeaker.is_some();
+        self.microphones = Some(Microphones::start(config.microphones.as_ref(), epoch, echo, on_heard)?);
+        Ok(())
+    }
+
+    /// What is done with every picture.
+    fn picture(&self, is_clip: bool) -> impl FnMut(&Picture, Instant) + Send + 'static {
         let (timeline, tell, gauges) = (self.timeline, Arc::clone(&self.tell), Arc::clone(&self.gauges));
-        let mut microphone = Microphone::new(self.order.audio_kbps, gauges.muted.load(Ordering::Relaxed))?;
-        let stream = Stream::Site(self.site.clone());
         let send_unit = {
             let (link, recorder, gauges) = (Arc::clone(&self.link), Arc::clone(&self.recorder), Arc::clone(&gauges));
-            let stream = stream.clone();
+            let stream = Stream::Site(self.site.clone());
             move |encoding, unit: AccessUnit| {
                 if encoding == Encoding::Main {
                     gauges.frames.fetch_add(1, Ordering::Relaxed);
@@ -257,55 +297,55 @@ impl Session {
             }
         };
         let mut encodings = Encodings::new(&self.encoders, self.order.main, self.order.thumb, send_unit);
-        let (link, recorder) = (Arc::clone(&self.link), Arc::clone(&self.recorder));
-        let send_sound = move |packet: OpusPacket, at| {
-            recorder.audio(&stream, packet.clone());
-            link.send_audio(packet, timeline.system_time(at));
-        };
-        let mut begun =
-            Begun { session: self.order.session.clone(), is_clip, picture: None, sound: false, said: false };
-        let mut blocks = 0;
-        Ok(move |captured| {
+        let begun = Arc::clone(&self.begun);
+        move |picture, at| {
             let now = Instant::now();
-            match captured {
-                Captured::Picture { picture, at } => {
-                    match gauges.take_wish() {
-                        Some(Wish::Thumb(order)) => encodings.order_thumb(Some(order)),
-                        Some(Wish::Nothing) => encodings.order_thumb(None),
-                        None => {}
-                    }
-                    for encoding in [Encoding::Main, Encoding::Thumb] {
-                        if gauges.key(encoding).swap(false, Ordering::Relaxed) {
-                            encodings.force_key(encoding, now);
-                        }
-                    }
-                    let Some(ticks) = timeline.video_ticks(at) else {
-                        return;
-                    };
-                    if let Err(error) = encodings.push(&picture, ticks, now) {
-                        tracing::error!("{error}");
-                        fault(&tell, &error);
-                    }
-                    begun.picture.get_or_insert_with(|| timeline.utc_ms(at));
-                }
-                Captured::Sound { block, at } => {
-                    let Some(ticks) = timeline.audio_ticks(at) else {
-                        return;
-                    };
-                    microphone.set_muted(gauges.muted.load(Ordering::Relaxed));
-                    match microphone.encode(&block, ticks) {
-                        Ok(packet) => send_sound(packet, at),
-                        Err(error) => fault(&tell, &error),
-                    }
-                    blocks += 1;
-                    if blocks % METER_BLOCKS == 0 {
-                        gauges.dbfs.store(microphone.take_dbfs().to_bits(), Ordering::Relaxed);
-                    }
-                    begun.sound = true;
-                }
-                Captured::Failed(error) => tell(SessionEvent::CameraFailed(error)),
+            match gauges.take_wish() {
+                Some(Wish::Thumb(order)) => encodings.order_thumb(Some(order)),
+                Some(Wish::Nothing) => encodings.order_thumb(None),
+                None => {}
             }
-            begun.say_once(&tell);
+            for encoding in [Encoding::Main, Encoding::Thumb] {
+                if gauges.key(encoding).swap(false, Ordering::Relaxed) {
+                    encodings.force_key(encoding, now);
+                }
+            }
+            let Some(ticks) = timeline.video_ticks(at) else {
+                return;
+            };
+            if let Err(error) = encodings.push(picture, ticks, now) {
+                tracing::error!("{error}");
+                fault(&tell, &error);
+            }
+            lock(&begun).handle_picture(timeline.utc_ms(at), is_clip, &tell);
+        }
+    }
+
+    /// What is done with every 20 ms of sound.
+    fn sound(&self) -> Result<impl FnMut(&[i16; BLOCK], Instant) + Send + 'static, MediaError> {
+        let (timeline, tell, gauges) = (self.timeline, Arc::clone(&self.tell), Arc::clone(&self.gauges));
+        let mut microphone = Microphone::new(self.order.audio_kbps, gauges.muted.load(Ordering::Relaxed))?;
+        let (link, recorder) = (Arc::clone(&self.link), Arc::clone(&self.recorder));
+        let stream = Stream::Site(self.site.clone());
+        let begun = Arc::clone(&self.begun);
+        let mut blocks = 0;
+        Ok(move |block: &[i16; BLOCK], at| {
+            let Some(ticks) = timeline.audio_ticks(at) else {
+                return;
+            };
+            microphone.set_muted(gauges.muted.load(Ordering::Relaxed));
+            match microphone.encode(block, ticks) {
+                Ok(packet) => {
+                    recorder.audio(&stream, packet.clone());
+                    link.send_audio(packet, timeline.system_time(at));
+                }
+                Err(error) => fault(&tell, &error),
+            }
+            blocks += 1;
+            if blocks % METER_BLOCKS == 0 {
+                gauges.dbfs.store(microphone.take_dbfs().to_bits(), Ordering::Relaxed);
+            }
+            lock(&begun).handle_sound(&tell);
         })
     }
 
@@ -320,7 +360,8 @@ impl Session {
         FromMedia::Meters {
             encoder_fps: frames as f32 / since.as_secs_f32().max(0.001),
             mic_dbfs: f32::from_bits(self.gauges.dbfs.load(Ordering::Relaxed)),
-            link: self.gauges.link.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            channels_dbfs: self.microphones.as_ref().map(Microphones::take_dbfs).unwrap_or_default(),
+            link: lock(&self.gauges.link).clone(),
         }
     }
 
@@ -354,28 +395,43 @@ impl Session {
 
     fn stop_media(&mut self) {
         self.source = None;
+        self.microphones = None;
         if let Some(playout) = self.playout.take() {
             playout.finish();
         }
     }
 }
 
-/// The first picture and the first sound of a camera.
+/// The first picture and the first sound.
 struct Begun {
     session: SessionId,
-    is_clip: bool,
-    picture: Option<u64>,
+    /// The first picture: captured when, ms since 1970, and whether from a clip.
+    picture: Option<(u64, bool)>,
     sound: bool,
     said: bool,
 }
 
 impl Begun {
+    const fn new(session: SessionId) -> Self {
+        Self { session, picture: None, sound: false, said: false }
+    }
+
+    fn handle_picture(&mut self, at_ms: u64, is_clip: bool, tell: &Tell) {
+        self.picture.get_or_insert((at_ms, is_clip));
+        self.say_once(tell);
+    }
+
+    fn handle_sound(&mut self, tell: &Tell) {
+        self.sound = true;
+        self.say_once(tell);
+    }
+
     fn say_once(&mut self, tell: &Tell) {
-        let (Some(picture), true, false) = (self.picture, self.sound, self.said) else {
+        let (Some((picture, is_clip)), true, false) = (self.picture, self.sound, self.said) else {
             return;
         };
         self.said = true;
-        let clip_started_at_ms = self.is_clip.then_some(picture);
+        let clip_started_at_ms = is_clip.then_some(picture);
         tell(SessionEvent::Say(FromMedia::Capturing { session: self.session.clone(), clip_started_at_ms }));
     }
 }
@@ -395,13 +451,29 @@ fn receive(event: BoxEvent, tell: &Tell, feed: &Feed, gauges: &Gauges) {
         BoxEvent::KeyWanted(encoding) => gauges.want_key(encoding),
         BoxEvent::ThumbWished(wish) => gauges.set_wish(wish),
         BoxEvent::Stats(health) => {
-            *gauges.link.lock().unwrap_or_else(PoisonError::into_inner) = health;
+            *lock(&gauges.link) = health;
         }
     }
 }
 
-fn start_playout(config: &MediaConfig, order: &Join, timeline: Timeline, tell: &Tell) -> Result<Playout, MediaError> {
+/// The loudspeaker, where there is one. A device that is not there keeps nobody out of a session.
+fn start_loudspeaker(config: &MediaConfig, epoch: Epoch, tell: &Tell) -> Result<Option<Loudspeaker>, MediaError> {
+    let Some(wanted) = &config.loudspeaker else { return Ok(None) };
+    crate::pipeline::init()?;
+    let tell = Arc::clone(tell);
+    Loudspeaker::start(&wanted.device, f64::from(wanted.volume) / 100.0, epoch, move |error| fault(&tell, &error))
+        .map(Some)
+}
+
+fn start_playout(
+    config: &MediaConfig,
+    order: &Join,
+    timeline: Timeline,
+    loudspeaker: Option<&Loudspeaker>,
+    tell: &Tell,
+) -> Result<Playout, MediaError> {
     let settings = |returns: Option<PathBuf>| PlayoutSettings {
+        mouth: loudspeaker.map(Loudspeaker::mouth),
         decode: config.decode_return,
         returns,
         session: order.session.clone(),

@@ -153,6 +153,9 @@ impl Stage {
         ToMedia::Configure(MediaConfig {
             site: self.site.clone(),
             camera: Camera::Clip(clip.display().to_string()),
+            microphones: None,
+            loudspeaker: None,
+            sound_server: false,
             encoders: vec!["v4l2h264enc".into(), "x264enc".into()],
             preset: "ultrafast".into(),
             records: self.path.join("records").display().to_string(),

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use agent_camera::driver::{Driver, Told};
 use agent_core::camera::{Action, Camera, Presets};
-use bridgepoint_wire::camera::{CameraOrder, CameraRefusal, Mover};
+use agent_core::voice_preset::{VoicePreset, VoicePresetConfig};
+use bridgepoint_wire::camera::{CameraAction, CameraOrder, CameraRefusal, Mover};
 use bridgepoint_wire::event::{CommandRefusal, Event};
+use bridgepoint_wire::sound::Heard;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -20,17 +22,26 @@ const PRESETS: &str = "camera-presets.json";
 /// A camera that moves.
 pub(super) struct Moving {
     pub core: Camera,
+    /// Turns it to who speaks; none where that is off.
+    voice: Option<VoicePreset>,
     driver: Driver,
     presets: PathBuf,
 }
 
 impl Moving {
     /// Looks for the camera from now on.
-    pub fn start(ptz: &Ptz, data_dir: &Path, now: agent_core::Millis) -> (Self, mpsc::Receiver<Told>) {
+    pub fn start(
+        ptz: &Ptz,
+        voice: &VoicePresetConfig,
+        data_dir: &Path,
+        now: agent_core::Millis,
+    ) -> (Self, mpsc::Receiver<Told>) {
+        // A configuration with faults does not come here.
+        let voice = voice.enabled.then(|| VoicePreset::new(now, voice.clone()).ok()).flatten();
         let presets = data_dir.join(PRESETS);
         let core = Camera::new(now, ptz.limits, load(&presets));
         let (driver, told) = Driver::start(ptz.way.clone());
-        (Self { core, driver, presets }, told)
+        (Self { core, voice, driver, presets }, told)
     }
 }
 
@@ -78,6 +89,17 @@ impl Agent {
         // The camera hears of it before the centre does.
         self.settle_camera();
         taken
+    }
+
+    /// Who speaks is shown, where the site wants that and no person has the camera.
+    pub(super) fn handle_heard(&mut self, heard: Heard) {
+        let now = self.now();
+        let Some(Moving { core, voice: Some(voice), .. }) = &mut self.moving else { return };
+        let Some(preset) = voice.handle_heard(now, heard, core.owner()) else { return };
+        if let Err(refusal) = core.handle_request(now, &Mover::Voice, CameraAction::Recall { preset }) {
+            tracing::info!(?refusal, ?preset, "the camera does not turn to who speaks");
+            voice.handle_refused(now);
+        }
     }
 
     /// Carries out what the core wants.

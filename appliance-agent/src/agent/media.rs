@@ -96,6 +96,9 @@ impl Agent {
         MediaConfig {
             site: self.site().clone(),
             camera: self.config.camera.clone(),
+            microphones: self.config.sound.microphones.clone(),
+            loudspeaker: self.config.sound.loudspeaker.clone(),
+            sound_server: self.config.sound.server,
             encoders: self.config.board.encoder.order.clone(),
             preset: self.config.preset.clone(),
             records: self.config.records_dir.display().to_string(),
@@ -170,9 +173,15 @@ impl Agent {
             }
             FromMedia::Fragment { file, .. } => self.session.handle_fragment(&file),
             FromMedia::ProgramShown { at_ms } => self.status.program_shown_at_ms = Some(at_ms),
-            FromMedia::Meters { encoder_fps, mic_dbfs, link } => {
-                self.meters = Meters { encoder_fps: Some(encoder_fps), mic_dbfs: Some(mic_dbfs), link: Some(link) };
+            FromMedia::Meters { encoder_fps, mic_dbfs, channels_dbfs, link } => {
+                let (encoder_fps, mic_dbfs) = (Some(encoder_fps), Some(mic_dbfs));
+                self.meters = Meters { encoder_fps, mic_dbfs, channels_dbfs, link: Some(link) };
             }
+            FromMedia::Microphone(event) => {
+                self.say(Event::Microphone(event));
+                self.health.handle_change(now);
+            }
+            FromMedia::Heard(heard) => self.handle_heard(heard),
             FromMedia::Left { session } => self.session.handle_left(&session),
         }
         Ok(())
@@ -228,6 +237,8 @@ fn shows_progress(message: &FromMedia) -> bool {
         | FromMedia::Capturing { .. }
         | FromMedia::Link { .. }
         | FromMedia::ProgramShown { .. }
+        | FromMedia::Microphone(_)
+        | FromMedia::Heard(_)
         | FromMedia::Left { .. } => false,
     }
 }

@@ -1,6 +1,7 @@
 //! `up/health`: what the box measures of itself, every 5 s.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub struct Health {
     pub encoder_fps: Option<f32>,
     /// Microphone level, dBFS (RMS of the last second), −127 to 0.
     pub mic_dbfs: Option<f32>,
+    /// The same of each channel of the microphones.
+    #[serde(default)]
+    pub channels_dbfs: Vec<f32>,
     /// The media link, while there is one.
     pub link: Option<LinkHealth>,
     /// Own clock minus the server's, milliseconds, as the last signed message from the server allowed to estimate.

@@ -16,6 +16,7 @@ use crate::command::{IceCredentials, Join, VideoOrder};
 use crate::envelope::WireError;
 use crate::health::LinkHealth;
 use crate::id::{SessionId, SiteCode};
+use crate::sound::{Heard, MicrophoneEvent, Microphones};
 
 /// The longest body.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -88,8 +89,14 @@ pub enum ToMedia {
 pub struct MediaConfig {
     /// Site code: names the record's files.
     pub site: SiteCode,
-    /// Camera and microphone.
+    /// Camera.
     pub camera: Camera,
+    /// Microphones. Without them, a clip brings its own sound, and a device is silent.
+    pub microphones: Option<Microphones>,
+    /// Loudspeaker; none where the return is not heard.
+    pub loudspeaker: Option<Loudspeaker>,
+    /// These devices are a sound server's: the child may speak to programs of this machine.
+    pub sound_server: bool,
     /// Encoder elements to try, best first, such as `v4l2h264enc`, `x264enc`, `openh264enc`.
     pub encoders: Vec<String>,
     /// x264's speed preset, such as `ultrafast`.
@@ -106,18 +113,25 @@ pub struct MediaConfig {
     pub dtls_key: String,
 }
 
-/// Where picture and sound come from.
+/// Where the picture comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Camera {
     /// A file with picture and sound, looped, paced like a live device.
     Clip(String),
-    /// A V4L2 node and an ALSA device.
+    /// A V4L2 node.
     Device {
         /// Such as `/dev/video0`.
         video: String,
-        /// Such as `default`; silence when absent.
-        audio: Option<String>,
     },
+}
+
+/// Where the return is heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loudspeaker {
+    /// ALSA's name, such as `default`.
+    pub device: String,
+    /// Percent of what the device can do without distortion.
+    pub volume: u8,
 }
 
 /// Agent's media child → control process.
@@ -160,11 +174,17 @@ pub enum FromMedia {
     Meters {
         /// Main encoder's frames.
         encoder_fps: f32,
-        /// Microphone level, dBFS RMS.
+        /// What was sent of the microphones, dBFS RMS.
         mic_dbfs: f32,
+        /// Each channel of the microphones, dBFS RMS.
+        channels_dbfs: Vec<f32>,
         /// Link.
         link: LinkHealth,
     },
+    /// Something happened with the microphones.
+    Microphone(MicrophoneEvent),
+    /// From where a voice comes, ten times a second where [`Microphones::directions`] asks for it.
+    Heard(Heard),
     /// Something failed and was dealt with: text key and details.
     Fault {
         /// Key of [`crate::text::Text`].

@@ -1,8 +1,92 @@
-//! Sound at a box: what it says of its microphones.
+//! Sound at a box: its microphones and its loudspeaker, and what it says of them.
+
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use crate::text::Text;
+
+/// Microphones on ALSA devices.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Microphones {
+    /// The device, such as `hw:CARD=Array`.
+    pub device: String,
+    /// Its channels.
+    pub channels: u8,
+    /// Its microphones, in the order in which they may be heard. Channels are counted from 0.
+    pub microphones: Vec<Microphone>,
+    /// The channel that an array makes of its microphones with the loudspeaker's sound taken out: heard before any of
+    /// them, and as it is.
+    pub processed: Option<u8>,
+    /// Heard when nothing else works.
+    pub spare: Option<Spare>,
+    /// What is wrong with a microphone, and what is not.
+    pub limits: MicrophoneLimits,
+    /// Say from where voices come, which needs the microphones' places.
+    pub directions: bool,
+}
+
+/// One microphone of an array.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Microphone {
+    /// Its channel.
+    pub channel: u8,
+    /// Where it is, seen from above: to the right and to the front of the array's middle, metres.
+    pub place_m: Option<[f32; 2]>,
+}
+
+/// The microphone that stands in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spare {
+    /// Its device, which may be the array's.
+    pub device: String,
+    /// Its channel there.
+    pub channel: u8,
+}
+
+/// `[microphones]` of a site's configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MicrophoneLimits {
+    /// Below this a channel is silent: no room and no microphone are that quiet, dBFS.
+    pub silent_dbfs: f32,
+    /// So much below the others, while they hear something, a channel is weak, dB.
+    pub weak_db: f32,
+    /// The others hear something above this, dBFS.
+    pub heard_dbfs: f32,
+    /// A block is clipped when more than this share of its samples is at full scale.
+    pub clipped_share: f32,
+}
+
+impl Default for MicrophoneLimits {
+    fn default() -> Self {
+        Self { silent_dbfs: -90.0, weak_db: 25.0, heard_dbfs: -60.0, clipped_share: 0.01 }
+    }
+}
+
+/// What the microphones hear now.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Heard {
+    /// Nothing above the room's floor.
+    Quiet,
+    /// Something, but from no direction in particular.
+    Unplaced,
+    /// Something from there.
+    From(Bearing),
+}
+
+/// A direction.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bearing {
+    /// 0 to the front, positive to the right, −180 to 180 degrees. An array on one line tells one side only, within 90°
+    /// of its middle.
+    pub azimuth_deg: f32,
+    /// How much it is like one distant voice without a room around it: 0 to 1.
+    pub confidence: f32,
+    /// How loud it is in the band of speech, dB below full scale.
+    pub level_dbfs: f32,
+}
 
 /// What is wrong with a microphone's channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +113,8 @@ impl MicrophoneFault {
     }
 }
 
-/// What happened with the microphones. Channels are counted from 0, as the capture device numbers them.
+/// What happened with the microphones. Channels are counted from 0, as the capture device numbers them; a spare
+/// microphone on another device is one more after the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MicrophoneEvent {
     /// A channel is not fit to be heard.

@@ -381,6 +381,16 @@ texts! {
         vi: ["Không có micro nào làm việc.", "Trung tâm không nghe được điểm cầu này.", "Kiểm tra dây USB và nguồn của cụm micro; nếu vẫn lỗi, gọi bộ phận vận hành."],
         en: ["No microphone works.", "The centre cannot hear this site.", "Check the array's USB cable and power; if it stays so, call the operators."]
     }
+    /// {0} ALSA's name of the device.
+    MicrophonesAway {
+        vi: ["Không thấy thiết bị micro {0}.", "Máy dùng micro dự phòng nếu có; nếu không, trung tâm không nghe được điểm cầu này.", "Kiểm tra dây USB và nguồn của cụm micro; cắm lại là máy tự dùng tiếp."],
+        en: ["The microphones {0} are not there.", "The box takes a spare one if there is one; if not, the centre cannot hear this site.", "Check the array's USB cable and power; once plugged in, it is used again by itself."]
+    }
+    /// {0} ALSA's name of the device.
+    LoudspeakerAway {
+        vi: ["Không thấy loa {0}.", "Trong phòng không nghe được trung tâm.", "Kiểm tra dây và nguồn của loa; cắm lại là máy tự dùng tiếp."],
+        en: ["The loudspeaker {0} is not there.", "The centre is not heard in the room.", "Check the loudspeaker's cable and power; once plugged in, it is used again by itself."]
+    }
     /// No places.
     SoundTestGood {
         vi: ["Kiểm tra âm thanh: tốt.", "Loa và các micro như ngày lắp đặt.", "Không cần làm gì."],

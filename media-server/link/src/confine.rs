@@ -38,6 +38,8 @@ pub enum Sockets {
     None,
     /// UDP alone: a box's line may change its address at any time, and names are resolved by it.
     Udp,
+    /// The same, and sockets of this machine: its sound devices are a sound server's.
+    UdpAndLocal,
 }
 
 /// What came of it.
@@ -95,7 +97,8 @@ fn forbid_sockets(allowed: Sockets) -> Result<(), Box<dyn std::error::Error>> {
                 (libc::SYS_connect, always.clone()),
             ]
         }
-        Sockets::Udp => vec![(libc::SYS_socket, other_than_udp()?)],
+        Sockets::Udp => vec![(libc::SYS_socket, other_than_udp(&[])?)],
+        Sockets::UdpAndLocal => vec![(libc::SYS_socket, other_than_udp(&[libc::AF_UNIX])?)],
     };
     let filter = SeccompFilter::new(
         forbidden.into_iter().chain([(libc::SYS_listen, always)]).collect(),
@@ -107,16 +110,21 @@ fn forbid_sockets(allowed: Sockets) -> Result<(), Box<dyn std::error::Error>> {
     Ok(seccompiler::apply_filter_all_threads(&program)?)
 }
 
-/// `socket(2)` with any family but IP, or with any type but datagrams.
-fn other_than_udp() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+/// `socket(2)` with any family but IP and `others`, or of IP with any type but datagrams.
+fn other_than_udp(others: &[i32]) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     /// The bits of a socket's type that are not flags.
     const TYPE: u64 = 0xf;
     let argument = |index, op, value: i32| SeccompCondition::new(index, SeccompCmpArgLen::Dword, op, value as u64);
-    let family = [libc::AF_INET, libc::AF_INET6].map(|family| argument(0, SeccompCmpOp::Ne, family));
-    let mut rules = vec![SeccompRule::new(family.into_iter().collect::<Result<_, _>>()?)?];
+    let none_of = |families: &[i32]| -> Result<Vec<SeccompCondition>, _> {
+        families.iter().map(|family| argument(0, SeccompCmpOp::Ne, *family)).collect()
+    };
+    let known: Vec<i32> = [libc::AF_INET, libc::AF_INET6].iter().chain(others).copied().collect();
+    let mut rules = vec![SeccompRule::new(none_of(&known)?)?];
     // The filter knows no "masked and not equal".
     for kind in (0..=TYPE as i32).filter(|kind| *kind != libc::SOCK_DGRAM) {
-        rules.push(SeccompRule::new(vec![argument(1, SeccompCmpOp::MaskedEq(TYPE), kind)?])?);
+        let mut conditions = none_of(others)?;
+        conditions.push(argument(1, SeccompCmpOp::MaskedEq(TYPE), kind)?);
+        rules.push(SeccompRule::new(conditions)?);
     }
     Ok(rules)
 }

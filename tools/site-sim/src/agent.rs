@@ -125,6 +125,9 @@ fn ours(options: &Options, clips: &RawClips, out: &Path) -> anyhow::Result<Figur
     let config = MediaConfig {
         site: join.caller.clone(),
         camera: Camera::Clip(clips.film.display().to_string()),
+        microphones: None,
+        loudspeaker: None,
+        sound_server: false,
         encoders: vec!["x264enc".into()],
         preset: "superfast".into(),
         records: out.join("records").display().to_string(),

@@ -10,6 +10,7 @@ pub mod guard;
 pub mod measure;
 pub mod panel_qemu;
 pub mod process;
+pub mod room;
 pub mod site_sim;
 pub mod sites;
 pub mod soak;

