@@ -113,7 +113,7 @@ pub(crate) fn chain(pipeline: &gst::Pipeline, elements: &[&gst::Element]) -> Res
 }
 
 /// When the sample was captured.
-pub(crate) fn captured_at(sink: &AppSink, sample: &gst::Sample) -> Option<Instant> {
+fn captured_at(sink: &AppSink, sample: &gst::Sample) -> Option<Instant> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     let running = segment.to_running_time(sample.buffer()?.pts()?)?;
     let age = sink.clock()?.time().checked_sub(sink.base_time()? + running).unwrap_or(gst::ClockTime::ZERO);

@@ -10,6 +10,7 @@ mod canceller;
 pub mod child;
 pub mod clip;
 pub mod device;
+mod device_clock;
 pub mod encode;
 mod epoch;
 mod error;

@@ -4,7 +4,7 @@
 //! alsasrc ! audioconvert ! audioresample ! F32 48k ! appsink ─► blocks of 20 ms of all channels
 //!   ─► Listening ─► Line ─► Canceller ─► on_heard
 //! ```
-//! Capture instants are the buffers' time stamps on the system's monotonic clock. Devices that are away are looked for
+//! Capture instants are what [`DeviceClock`] makes of a device's own count. Devices that are away are looked for
 //! again; meanwhile silence is sent, so that the session has a line to hear this site on, and what happened is said.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -21,7 +21,8 @@ use gst_app::{AppSink, AppSinkCallbacks};
 use crate::{MediaError, lock};
 use crate::blocks::{Blocks, Line};
 use crate::canceller::Canceller;
-use crate::device::{captured_at, chain};
+use crate::device::chain;
+use crate::device_clock::DeviceClock;
 use crate::epoch::Epoch;
 use crate::pace::{BLOCK, SOUND_RATE};
 use crate::pipeline::{error_on, make, play, set_if_there, stop_within};
@@ -305,7 +306,10 @@ impl Input {
         let source = make("alsasrc")?;
         source.set_property("device", &self.name);
         source.set_property("provide-clock", false);
-        source.set_property("buffer-time", 80_000_i64);
+        // Its own count of samples: `DeviceClock` makes instants of it. The element would leave out what it takes for late.
+        source.set_property_from_str("slave-method", "none");
+        source.set_property("use-driver-timestamps", false);
+        source.set_property("buffer-time", 200_000_i64);
         source.set_property("latency-time", 10_000_i64);
         let filter = make("capsfilter")?;
         if let Some(channels) = self.channels {
@@ -324,14 +328,17 @@ impl Input {
         sink.set_property("enable-last-sample", false);
         chain(pipeline, &[&source, &filter, &convert, &resample, sink.upcast_ref()])?;
         let (shared, device) = (Arc::clone(shared), self.device);
+        let mut clock = DeviceClock::default();
         let mut blocks: Option<Blocks<f32>> = None;
         let on_sample = move |sink: &AppSink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             let channels = || sample.caps()?.structure(0)?.get::<i32>("channels").ok();
-            let (Some(at), Some(map)) = (captured_at(sink, &sample), sample.buffer().and_then(|b| b.map_readable().ok()))
-            else {
+            let buffer = sample.buffer().and_then(|b| Some((b.pts()?, b.duration()?, b.map_readable().ok()?)));
+            let Some((pts, duration, map)) = buffer else {
                 return Ok(gst::FlowSuccess::Ok);
             };
+            let end = clock.handle_arrival(Duration::from_nanos((pts + duration).nseconds()), Instant::now());
+            let at = end.checked_sub(Duration::from_nanos(duration.nseconds())).unwrap_or(end);
             let samples = map.chunks_exact(4).map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
             let blocks = blocks.get_or_insert_with(|| Blocks::new(channels().unwrap_or(1).max(1) as usize));
             blocks.push(at, samples, |block, at| shared.block(device, block, at));
