@@ -16,7 +16,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let microphones = Microphones::new(Millis(0), 3, vec![0, 1], vec![0, 1, 2], MicrophoneLimits::default()).unwrap();
+        let microphones =
+            Microphones::new(Millis(0), 3, vec![0, 1], vec![0, 1, 2], MicrophoneLimits::default()).unwrap();
         let mut bench = Self { microphones, now: Millis(0), said: Vec::new() };
         bench.play(5_000, [FINE; 3]);
         bench

@@ -12,13 +12,13 @@ use std::time::Instant;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks};
 
-use crate::{MediaError, lock};
 use crate::blocks::Blocks;
 use crate::clip::sound_caps;
 use crate::epoch::{BlockSource, Epoch};
 use crate::loudspeaker::PROBE;
 use crate::pace::BLOCK;
-use crate::pipeline::{error_on, make, play, stop};
+use crate::pipeline::{error_on, make, play, set_if_there, stop};
+use crate::{MediaError, lock};
 
 /// Cleans one microphone's sound.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ impl Canceller {
         dsp.set_property("echo-cancel", echo);
         if echo {
             dsp.set_property("probe", PROBE);
+            // Loudspeaker and microphones share one small, hard room. Newer versions of the library know no levels.
+            set_if_there(&dsp, "echo-suppression-level", "high");
         }
         let sink = AppSink::builder().caps(&sound_caps()).sync(false).enable_last_sample(false).build();
         let blocks = Mutex::new(Blocks::new(1));

@@ -18,7 +18,6 @@ use bridgepoint_wire::sound::{Heard, MicrophoneEvent, Microphones as Described};
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks};
 
-use crate::{MediaError, lock};
 use crate::blocks::{Blocks, Line};
 use crate::canceller::Canceller;
 use crate::device::chain;
@@ -26,6 +25,7 @@ use crate::device_clock::DeviceClock;
 use crate::epoch::Epoch;
 use crate::pace::{BLOCK, SOUND_RATE};
 use crate::pipeline::{error_on, make, play, set_if_there, stop_within};
+use crate::{MediaError, lock};
 
 /// How often devices are looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -18,8 +18,8 @@ use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
 use crate::MediaError;
-use crate::loudspeaker::Mouth;
 use crate::jitter::{BLOCK_NS, Jitter, Play, ns_of};
+use crate::loudspeaker::Mouth;
 use crate::pace::{BLOCK, SOUND_RATE};
 use crate::pipeline::{error_on, make, nice_threads, play, set_if_there, stop};
 use crate::returns::Returns;

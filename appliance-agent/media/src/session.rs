@@ -29,10 +29,10 @@ use crate::encode::{Encoders, Encodings};
 use crate::epoch::Epoch;
 use crate::loudspeaker::Loudspeaker;
 use crate::microphones::{FromMicrophones, Microphones};
+use crate::pace::BLOCK;
 use crate::playout::{Feed, Playout, PlayoutEvent, PlayoutSettings};
 use crate::sound::Microphone;
 use crate::timeline::Timeline;
-use crate::pace::BLOCK;
 use crate::{Captured, MediaError, Picture, lock};
 
 /// Blocks of sound between two readings of the meter: 1 s.

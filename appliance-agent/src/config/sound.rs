@@ -117,8 +117,11 @@ mod tests {
     fn load(text: &str) -> Result<Sound, Faults> {
         let folder = tempfile::tempdir().unwrap();
         let board = include_str!("../../../board/sim/board.toml");
-        std::fs::write(folder.path().join("board.toml"), board.replace("[audio]\n# The sound is in the clip.\nkind = \"none\"", ARRAY))
-            .unwrap();
+        std::fs::write(
+            folder.path().join("board.toml"),
+            board.replace("[audio]\n# The sound is in the clip.\nkind = \"none\"", ARRAY),
+        )
+        .unwrap();
         let head = "data_dir = \"d\"\nrecords_dir = \"r\"\nruntime_dir = \"r\"\nserial = \"s\"\n";
         let file = folder.path().join("agent.toml");
         std::fs::write(&file, format!("{head}board = {:?}\n[camera]\nclip = \"a\"\n{text}", folder.path())).unwrap();

@@ -70,8 +70,7 @@ pub fn demo(args: &Args) -> Result<ExitCode> {
         );
     }
     let first = sites[0].clone();
-    let plan =
-        Plan { dir: dir.clone(), sites, clips, layout: args.layout.clone(), spare, ..Plan::default() };
+    let plan = Plan { dir: dir.clone(), sites, clips, layout: args.layout.clone(), spare, ..Plan::default() };
     let mut stack = Stack::start(plan)?;
     let ended = act(&mut stack, &first, args, &dir);
     let closed = close(&mut stack, &dir);

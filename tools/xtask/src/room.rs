@@ -52,7 +52,8 @@ impl Room {
         fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         let socket = dir.join("sound.sock");
         let script = dir.join("sound.pa");
-        let protocol = format!("load-module module-native-protocol-unix socket={} auth-anonymous=1\n", socket.display());
+        let protocol =
+            format!("load-module module-native-protocol-unix socket={} auth-anonymous=1\n", socket.display());
         fs::write(&script, protocol).with_context(|| script.display().to_string())?;
         fs::write(dir.join("asound.conf"), alsa_config(&socket, devices))?;
         let room = Self { dir: dir.to_owned(), devices: devices.to_vec(), server: start_server(dir)?, said: 0 };
@@ -133,7 +134,8 @@ impl Room {
         command.arg(format!("--rate={RATE}")).arg(format!("--channels={}", device.channels));
         command.arg(format!("--channel-map={}", device.map()?)).arg(format!("--device={}.monitor", device.name));
         let file = self.dir.join("heard.raw");
-        let child = command.stdin(Stdio::null()).stdout(fs::File::create(&file)?).spawn().context("cannot start parec")?;
+        let child =
+            command.stdin(Stdio::null()).stdout(fs::File::create(&file)?).spawn().context("cannot start parec")?;
         let recording = Saying(child);
         std::thread::sleep(time);
         drop(recording);
