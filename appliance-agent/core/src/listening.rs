@@ -88,7 +88,7 @@ impl Input {
 
 #[derive(Debug)]
 struct Finder {
-    finder: DirectionFinder,
+    array: DirectionFinder,
     /// The microphones' channels.
     channels: Vec<u8>,
     said: Millis,
@@ -239,7 +239,7 @@ impl Finder {
         let places = described.microphones.iter().map(|microphone| microphone.place_m);
         let array = Array::new(places.collect::<Option<_>>().ok_or(ListeningFault::NoPlaces)?)?;
         let channels = described.microphones.iter().map(|microphone| microphone.channel).collect();
-        Ok(Self { finder: DirectionFinder::new(array), channels, said: now })
+        Ok(Self { array: DirectionFinder::new(array), channels, said: now })
     }
 
     fn handle_block<I: Iterator<Item = f32>>(
@@ -253,11 +253,11 @@ impl Finder {
             return None;
         }
         let live: Vec<bool> = self.channels.iter().map(|n| live[usize::from(*n)]).collect();
-        self.finder.use_channels(&live);
+        self.array.use_channels(&live);
         let samples: Vec<Vec<f32>> = self.channels.iter().map(|n| channel(usize::from(*n)).collect()).collect();
         let block: Vec<&[f32]> = samples.iter().map(Vec::as_slice).collect();
         // As many channels as the array has, all of one length.
-        let heard = self.finder.handle_block(&block).ok().flatten()?;
+        let heard = self.array.handle_block(&block).ok().flatten()?;
         if now < self.said.after(Listening::HEARD_EVERY_MS) {
             return None;
         }

@@ -275,7 +275,7 @@ fn a_clip_reaches_the_centre_and_the_boxs_own_record_in_sync_and_bit_for_bit() {
     agent.expect("fragment", |m| matches!(m, FromMedia::Fragment { .. }).then_some(()));
     until("8 s of pictures", || stage.received.lock().unwrap().main.len() > 200);
     let (fps, _) = agent.expect("meters", |m| match m {
-        FromMedia::Meters { encoder_fps, mic_dbfs, link } if link.up && *mic_dbfs > -60.0 => Some(*encoder_fps),
+        FromMedia::Meters { encoder_fps, mic_dbfs, link, .. } if link.up && *mic_dbfs > -60.0 => Some(*encoder_fps),
         _ => None,
     });
     assert!((fps - 25.0).abs() < 3.0, "{fps}");

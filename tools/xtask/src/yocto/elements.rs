@@ -75,7 +75,7 @@ const CORE: [&str; 11] = [
 ];
 
 /// Packages without an element of theirs in the code, and why they are there.
-const INDIRECT: [(&str, &str); 11] = [
+const INDIRECT: [(&str, &str); 10] = [
     ("plugins-base-app", "appsrc and appsink are made by their types, not by name"),
     ("plugins-base-typefindfunctions", "decodebin asks it what a stream is"),
     ("plugins-good-isomp4", "decodebin: a clip in place of a camera"),
@@ -85,7 +85,6 @@ const INDIRECT: [(&str, &str); 11] = [
     ("plugins-good-rtsp", "network cameras"),
     ("plugins-good-udp", "rtspsrc"),
     ("plugins-bad-kms", "the screen of a board with KMS (board.toml, [display])"),
-    ("plugins-bad-webrtcdsp", "echo cancellation, where the microphones do not do it themselves"),
     ("plugins-bad-v4l2codecs", "decodebin: boards with a stateless decoder"),
 ];
 
