@@ -18,6 +18,7 @@ use bridgepoint_wire::commissioning::{
 use bridgepoint_wire::enrol::{Answer, Enrolled, Refusal, Request};
 use bridgepoint_wire::event::{Ack, CommandRefusal, Event, MutedBy, PressRefusal};
 use bridgepoint_wire::health::{Health, LinkHealth};
+use bridgepoint_wire::picture::{Figures, PictureEvent, Unfit};
 use bridgepoint_wire::presence::{Online, Presence};
 use bridgepoint_wire::sound::{MicrophoneEvent, MicrophoneFault};
 use bridgepoint_wire::twin::Desired;
@@ -281,6 +282,28 @@ fn v1_event_microphone() {
         MicrophoneEvent::NoneWorks,
     ];
     holds("v1-event-microphone.json", events.map(Event::Microphone).into());
+}
+
+#[test]
+fn v1_event_picture() {
+    let camera = || "rtsp://192.168.10.20/stream1".to_owned();
+    let figures = Figures { width: 1280, height: 720, fps: 25, kbps: 2_040, key_every_ms: 2_000 };
+    let mut events = vec![
+        PictureEvent::Lost { camera: camera(), reason: "connection refused".into() },
+        PictureEvent::Back { camera: camera(), after_ms: 2_150 },
+        PictureEvent::Untouched { camera: camera(), figures },
+    ];
+    let reasons = [
+        Unfit::NoFormat,
+        Unfit::TooLarge { width: 2_560, height: 1_440 },
+        Unfit::Colours,
+        Unfit::Interlaced,
+        Unfit::BFrames,
+        Unfit::RareKeyFrames { none_for_ms: 5_040 },
+        Unfit::RateTooHigh { kbps: 16_000, most: 8_000 },
+    ];
+    events.extend(reasons.map(|why| PictureEvent::Transcoded { camera: camera(), why }));
+    holds("v1-event-picture.json", events.into_iter().map(Event::Picture).collect());
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Takes from a process what it does not need, before it parses the first byte from the network.
 //!
-//! Landlock: it may write where it must and nowhere else. Seccomp: no new sockets, but for those that are left to it
-//! (Landlock has no rule for UDP). No new privileges.
+//! Landlock: it may write where it must and nowhere else, and reach one TCP port where it has to. Seccomp: no new sockets,
+//! but for those that are left to it. No new privileges.
 
 use std::path::Path;
 
 use landlock::{
-    ABI, Access as _, AccessFs, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetStatus,
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, NetPort, PathBeneath, PathFd, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus,
 };
 use nix::libc;
 use seccompiler::{
@@ -38,6 +38,8 @@ pub enum Sockets {
     None,
     /// UDP alone: a box's line may change its address at any time, and names are resolved by it.
     Udp,
+    /// UDP, and TCP to this port of any host: a camera on the network. (Which port: from Linux 6.7 on.)
+    UdpAndTcpTo(u16),
 }
 
 /// What came of it.
@@ -66,7 +68,11 @@ fn bind_files(limits: &Limits<'_>) -> Result<bool, landlock::RulesetError> {
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(abi))?
+        .handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?
         .create()?;
+    if let Sockets::UdpAndTcpTo(port) = limits.sockets {
+        rules = rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
+    }
     let use_device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir;
     let devices: &[&str] = if limits.devices { &["/dev"] } else { &[] };
     let paths = READ
@@ -95,7 +101,8 @@ fn forbid_sockets(allowed: Sockets) -> Result<(), Box<dyn std::error::Error>> {
                 (libc::SYS_connect, always.clone()),
             ]
         }
-        Sockets::Udp => vec![(libc::SYS_socket, other_than_udp()?)],
+        Sockets::Udp => vec![(libc::SYS_socket, other_than(&[libc::SOCK_DGRAM])?)],
+        Sockets::UdpAndTcpTo(_) => vec![(libc::SYS_socket, other_than(&[libc::SOCK_DGRAM, libc::SOCK_STREAM])?)],
     };
     let filter = SeccompFilter::new(
         forbidden.into_iter().chain([(libc::SYS_listen, always)]).collect(),
@@ -107,15 +114,15 @@ fn forbid_sockets(allowed: Sockets) -> Result<(), Box<dyn std::error::Error>> {
     Ok(seccompiler::apply_filter_all_threads(&program)?)
 }
 
-/// `socket(2)` with any family but IP, or with any type but datagrams.
-fn other_than_udp() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+/// `socket(2)` with any family but IP, or with any type but these.
+fn other_than(kinds: &[i32]) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     /// The bits of a socket's type that are not flags.
     const TYPE: u64 = 0xf;
     let argument = |index, op, value: i32| SeccompCondition::new(index, SeccompCmpArgLen::Dword, op, value as u64);
     let family = [libc::AF_INET, libc::AF_INET6].map(|family| argument(0, SeccompCmpOp::Ne, family));
     let mut rules = vec![SeccompRule::new(family.into_iter().collect::<Result<_, _>>()?)?];
     // The filter knows no "masked and not equal".
-    for kind in (0..=TYPE as i32).filter(|kind| *kind != libc::SOCK_DGRAM) {
+    for kind in (0..=TYPE as i32).filter(|kind| !kinds.contains(kind)) {
         rules.push(SeccompRule::new(vec![argument(1, SeccompCmpOp::MaskedEq(TYPE), kind)?])?);
     }
     Ok(rules)
