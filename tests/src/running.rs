@@ -52,6 +52,12 @@ impl Running {
         Ok((Self::start_with(name, boxes, Some(port))?, Intruder { port }))
     }
 
+    /// The same; each box films what is named for it: a clip, or a camera's address.
+    pub fn start_filming(name: &str, films: Vec<PathBuf>) -> Result<Self> {
+        let boxes = films.len();
+        Self::start_plan(Plan { clips: films, ..Self::plan(name, boxes, None)? })
+    }
+
     /// A centre alone, for programs that a test starts itself.
     pub fn centre_alone(name: &str) -> Result<Self> {
         let plan = Self::plan(name, 2, None)?;
@@ -60,7 +66,10 @@ impl Running {
     }
 
     fn start_with(name: &str, boxes: usize, open_listener: Option<u16>) -> Result<Self> {
-        let plan = Self::plan(name, boxes, open_listener)?;
+        Self::start_plan(Self::plan(name, boxes, open_listener)?)
+    }
+
+    fn start_plan(plan: Plan) -> Result<Self> {
         let codes = plan.sites.iter().map(|site| site.code.clone()).collect();
         let mut stack = Stack::start(plan)?;
         stack.add_boxes(|_| {})?;

@@ -327,11 +327,15 @@ fn restrict(config: &MediaConfig) {
     let clip = match &config.camera {
         // Rules are for what is really there, not for a link to it.
         Camera::Clip(clip) => std::fs::canonicalize(clip).ok().and_then(|clip| clip.parent().map(Path::to_owned)),
-        Camera::Device { .. } => None,
+        Camera::Device { .. } | Camera::Rtsp { .. } => None,
+    };
+    let sockets = match &config.camera {
+        Camera::Clip(_) | Camera::Device { .. } => Sockets::Udp,
+        Camera::Rtsp { stream, .. } => Sockets::UdpAndTcpTo(stream.port()),
     };
     let clip = clip.as_deref();
     let own: Vec<&Path> = [&config.records].into_iter().chain(&config.returns).map(Path::new).collect();
-    let limits = Limits { read: clip.as_slice(), write: &own, devices: true, sockets: Sockets::Udp };
+    let limits = Limits { read: clip.as_slice(), write: &own, devices: true, sockets };
     let confinement = confine(&limits);
     tracing::info!(?confinement, "media child is confined");
 }

@@ -1,115 +1,131 @@
-//! A real camera and microphone: V4L2 and ALSA.
+//! A real camera and microphone: the picture as [`crate::eye`] gets it, the sound from ALSA.
 //!
 //! ```text
-//! v4l2src ! decodebin ! videoconvert ! I420 ! appsink ─► on_captured
+//! Eye ─► on_captured
 //! alsasrc ! audioconvert ! audioresample ! S16 mono 48k ! appsink ─► blocks of 20 ms ─► on_captured
 //! ```
 //! Capture instants are the buffers' time stamps on the pipeline's clock, which is the system's monotonic clock: the
 //! kernel stamps a picture when it was exposed, not when it arrives here.
 
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks};
-use gst_video::VideoInfo;
 
+use crate::eye::{Eye, Lens};
 use crate::pace::{BLOCK, SOUND_RATE};
-use crate::picture::Picture;
-use crate::pipeline::{error_on, make, nice_threads, reason, set_if_there, stop};
+use crate::pipeline::{make, nice_threads, play, reason, set_if_there, stop};
 use crate::{Captured, MediaError};
 
-/// A camera on a V4L2 node, a microphone on an ALSA device.
+/// How often the microphone's watcher looks whether it is still wanted.
+const LOOK_EVERY_MS: u64 = 100;
+
+/// A live camera, and a microphone on an ALSA device.
 pub struct DeviceCamera {
-    camera: String,
+    lens: Lens,
     audio: Option<String>,
-    running: Option<(gst::Pipeline, JoinHandle<()>)>,
+    running: Option<Running>,
 }
 
-type Sink = Arc<Mutex<dyn FnMut(Captured) + Send>>;
+struct Running {
+    /// Let go first: it waits for nobody.
+    _eye: Eye,
+    sound: gst::Pipeline,
+    /// Ends the watcher.
+    over: Sender<()>,
+    watcher: JoinHandle<()>,
+    sink: Sink,
+}
+
+/// Where everything that is captured goes; to nobody once the camera was let go.
+pub(crate) type Sink = Arc<Mutex<Option<Box<dyn FnMut(Captured) + Send>>>>;
 
 impl DeviceCamera {
-    /// Looks whether the camera is there; opens nothing, so that its light stays off until it is needed.
+    /// Opens nothing, so that a camera's light stays off until it is needed; one that is away is waited for then.
     ///
     /// # Errors
-    /// [`MediaError::CameraMissing`].
-    pub fn open(camera: &str, audio: Option<&str>) -> Result<Self, MediaError> {
+    /// [`MediaError::Framework`].
+    pub fn open(lens: Lens, audio: Option<&str>) -> Result<Self, MediaError> {
         crate::pipeline::init()?;
-        if let Err(e) = std::fs::metadata(camera) {
-            return Err(MediaError::CameraMissing { camera: camera.into(), reason: e.to_string() });
-        }
-        Ok(Self { camera: camera.into(), audio: audio.map(Into::into), running: None })
+        Ok(Self { lens, audio: audio.map(Into::into), running: None })
     }
 
-    /// Starts to capture pictures of at most this size and rate.
+    /// Starts to capture, pictures of at most this size and rate. A camera that is away, or is lost, is told of and
+    /// waited for.
     ///
     /// # Errors
-    /// [`MediaError::CameraMissing`] when a device does not start.
+    /// [`MediaError::CameraMissing`] when the microphone does not start.
     pub fn start(
         &mut self,
         size: (u16, u16),
         fps: u8,
         on_captured: impl FnMut(Captured) + Send + 'static,
     ) -> Result<Instant, MediaError> {
-        let on_captured: Sink = Arc::new(Mutex::new(on_captured));
+        let sink: Sink = Arc::new(Mutex::new(Some(Box::new(on_captured))));
         let pipeline = gst::Pipeline::new();
         nice_threads(&pipeline);
-        // Both devices' time stamps on one clock, the one that `Instant` counts on.
+        // Time stamps of picture and sound on one clock, the one that `Instant` counts on.
         pipeline.use_clock(Some(&gst::SystemClock::obtain()));
-        pictures(&pipeline, &self.camera, size, fps, &on_captured)?;
         match &self.audio {
-            Some(device) => sound(&pipeline, device, &on_captured)?,
-            None => silence(&pipeline, &on_captured)?,
+            Some(device) => sound(&pipeline, device, &sink)?,
+            None => silence(&pipeline, &sink)?,
         }
-        let failed = |pipeline: &gst::Pipeline| MediaError::CameraMissing {
-            camera: self.camera.clone(),
-            reason: error_on(pipeline).unwrap_or_else(|| "it does not start".into()),
-        };
-        if pipeline.set_state(gst::State::Playing).is_err() {
-            let error = failed(&pipeline);
-            stop(&pipeline);
-            return Err(error);
-        }
+        let microphone = self.audio.clone().unwrap_or_default();
+        let failed = |reason| MediaError::CameraMissing { camera: microphone.clone(), reason };
+        play(&pipeline).map_err(failed)?;
+        let (over, ends) = channel();
         let watcher = {
-            let (pipeline, camera) = (pipeline.clone(), self.camera.clone());
+            let (pipeline, sink) = (pipeline.clone(), Arc::clone(&sink));
             std::thread::Builder::new()
                 .name("device".into())
-                .spawn(move || watch(&pipeline, &camera, &on_captured))
+                .spawn(move || watch(&pipeline, &microphone, &sink, &ends))
                 .map_err(|e| MediaError::Framework(e.to_string()))?
         };
-        self.running = Some((pipeline, watcher));
+        let eye = Eye::open(self.lens.clone(), size, fps, &sink)?;
+        self.running = Some(Running { _eye: eye, sound: pipeline, over, watcher, sink });
         Ok(Instant::now())
     }
 }
 
 impl Drop for DeviceCamera {
     fn drop(&mut self) {
-        let Some((pipeline, watcher)) = self.running.take() else {
+        let Some(Running { sound, over, watcher, sink, .. }) = self.running.take() else {
             return;
         };
-        let over = gst::message::Application::new(gst::Structure::new_empty("bridgepoint-closing"));
-        let _ = pipeline.post_message(over);
-        stop(&pipeline);
+        // Out of the lock before it is dropped: its encoders' threads may be about to give something.
+        let on_captured = sink.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(on_captured);
+        drop(over);
+        stop(&sound);
         if watcher.join().is_err() {
-            tracing::error!("the camera's watcher panicked");
+            tracing::error!("the microphone's watcher panicked");
         }
     }
 }
 
 /// Ends with the camera, or when a device fails.
-fn watch(pipeline: &gst::Pipeline, camera: &str, on_captured: &Sink) {
+fn watch(pipeline: &gst::Pipeline, camera: &str, on_captured: &Sink, ends: &Receiver<()>) {
     let Some(bus) = pipeline.bus() else { return };
-    let wanted = [gst::MessageType::Error, gst::MessageType::Application];
-    let message = bus.timed_pop_filtered(gst::ClockTime::NONE, &wanted);
+    // Not told of its end by the bus: a pipeline that stops throws away what is on it.
+    let message = loop {
+        let message = bus.timed_pop_filtered(gst::ClockTime::from_mseconds(LOOK_EVERY_MS), &[gst::MessageType::Error]);
+        if message.is_some() || ends.try_recv() != Err(TryRecvError::Empty) {
+            break message;
+        }
+    };
     if let Some(gst::MessageView::Error(error)) = message.as_ref().map(|message| message.view()) {
         let failed = MediaError::CameraFailed { camera: camera.into(), reason: reason(error) };
         give(on_captured, Captured::Failed(failed));
     }
 }
 
-fn give(on_captured: &Sink, captured: Captured) {
-    (on_captured.lock().unwrap_or_else(PoisonError::into_inner))(captured);
+pub(crate) fn give(sink: &Sink, captured: Captured) {
+    if let Some(on_captured) = &mut *sink.lock().unwrap_or_else(PoisonError::into_inner) {
+        on_captured(captured);
+    }
 }
 
 /// Connects a chain and adds it to the pipeline.
@@ -129,58 +145,6 @@ fn captured_at(sink: &AppSink, sample: &gst::Sample) -> Option<Instant> {
 
 fn live_sink(caps: &gst::Caps) -> AppSink {
     AppSink::builder().caps(caps).sync(false).max_buffers(8).drop(true).enable_last_sample(false).build()
-}
-
-fn pictures(
-    pipeline: &gst::Pipeline,
-    device: &str,
-    size: (u16, u16),
-    fps: u8,
-    on_captured: &Sink,
-) -> Result<(), MediaError> {
-    let source = make("v4l2src")?;
-    source.set_property("device", device);
-    let limits = |media: &str| {
-        gst::Structure::builder(media)
-            .field("width", gst::IntRange::new(16, i32::from(size.0)))
-            .field("height", gst::IntRange::new(16, i32::from(size.1)))
-            .field(
-                "framerate",
-                gst::FractionRange::new(gst::Fraction::new(1, 1), gst::Fraction::new(fps.max(1).into(), 1)),
-            )
-            .build()
-    };
-    // Raw where the bus carries it, MJPEG else.
-    let caps = [limits("video/x-raw"), limits("image/jpeg")].into_iter().collect::<gst::Caps>();
-    let filter = make("capsfilter")?;
-    filter.set_property("caps", &caps);
-    let decode = make("decodebin")?;
-    chain(pipeline, &[&source, &filter, &decode])?;
-    let convert = make("videoconvert")?;
-    let sink = live_sink(&gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::I420).build());
-    chain(pipeline, &[&convert, sink.upcast_ref()])?;
-    let entry = convert.static_pad("sink").ok_or(MediaError::Element { element: "videoconvert" })?;
-    decode.connect_pad_added(move |_, pad| {
-        if !entry.is_linked()
-            && let Err(e) = pad.link(&entry)
-        {
-            tracing::warn!("the camera's picture cannot be used: {e}");
-        }
-    });
-    let on_captured = Arc::clone(on_captured);
-    let on_sample = move |sink: &AppSink| {
-        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let picture = sample
-            .buffer_owned()
-            .zip(sample.caps())
-            .and_then(|(buffer, caps)| Some(Picture { buffer, info: VideoInfo::from_caps(caps).ok()? }));
-        if let Some((picture, at)) = picture.zip(captured_at(sink, &sample)) {
-            give(&on_captured, Captured::Picture { picture, at });
-        }
-        Ok(gst::FlowSuccess::Ok)
-    };
-    sink.set_callbacks(AppSinkCallbacks::builder().new_sample(on_sample).build());
-    Ok(())
 }
 
 fn sound(pipeline: &gst::Pipeline, device: &str, on_captured: &Sink) -> Result<(), MediaError> {
@@ -271,11 +235,5 @@ mod tests {
             assert_eq!(first, n as i16 * 960);
             assert_eq!(at, start + Duration::from_millis(20 * n as u64));
         }
-    }
-
-    #[test]
-    fn a_camera_that_is_not_there_is_missing() {
-        let error = DeviceCamera::open("/dev/no-such-camera", None).err();
-        assert!(matches!(error, Some(MediaError::CameraMissing { .. })));
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! The only crate of the appliance that sees GStreamer. Decisions are in [`pace`]; the others carry.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use bridgepoint_wire::media::AccessUnit;
+use bridgepoint_wire::picture::PictureEvent;
 
 pub mod child;
 pub mod clip;
+mod contribution;
 pub mod device;
 pub mod encode;
 mod error;
+pub mod eye;
 pub mod jitter;
 pub mod pace;
 pub mod picture;
@@ -32,6 +37,28 @@ pub enum Captured {
         picture: Picture,
         /// Its capture instant.
         at: Instant,
+        /// Its main encoding came from the camera, as [`Captured::Unit`].
+        coded: bool,
+    },
+    /// The camera's own encoding of a picture: the main encoding, as it is.
+    Unit {
+        /// The access unit, not yet on the session's time axis.
+        unit: AccessUnit,
+        /// Capture instant of its picture.
+        at: Instant,
+    },
+    /// What becomes of the camera's own encoding.
+    Stream(PictureEvent),
+    /// Something failed and was dealt with.
+    Fault(MediaError),
+    /// No picture comes any more, or none yet; the camera is looked for. Sound goes on.
+    Lost(MediaError),
+    /// Pictures come again.
+    Back {
+        /// What gives them.
+        camera: String,
+        /// So long there was none.
+        after: Duration,
     },
     /// 20 ms of sound, 48 kHz mono.
     Sound {

@@ -9,30 +9,28 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bridgepoint_link::{BoxEvent, BoxLink, Encoding, Identity, LinkHealth, Wish};
+use bridgepoint_link::{BoxEvent, BoxLink, Identity};
 use bridgepoint_record::{RecordError, RecordEvent, Recorder, RecorderConfig, Role, Stream};
 use bridgepoint_wire::command::Join;
 use bridgepoint_wire::jws::Signer;
 use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig};
-use bridgepoint_wire::media::{AccessUnit, OpusPacket, VIDEO_RATE};
 use bridgepoint_wire::text::Text;
 use bridgepoint_wire::{SessionId, SiteCode};
 
 use crate::clip::ClipCamera;
+use crate::contribution::{Contribution, Ends, Gauges};
 use crate::device::DeviceCamera;
-use crate::encode::{Encoders, Encodings};
+use crate::encode::Encoders;
+use crate::eye::Lens;
 use crate::playout::{Feed, Playout, PlayoutEvent, PlayoutSettings};
-use crate::sound::Microphone;
 use crate::timeline::Timeline;
 use crate::{Captured, MediaError};
 
-/// Blocks of sound between two readings of the meter: 1 s.
-const METER_BLOCKS: u32 = 50;
 /// How long closing the record's file may take when the process must end.
 const CLOSE_WITHIN: Duration = Duration::from_millis(800);
 /// A record that was closed before goes on beside itself, at most so often.
@@ -55,7 +53,12 @@ impl Source {
         match camera {
             // Until an order comes every picture is kept.
             Camera::Clip(path) => ClipCamera::open(Path::new(path), u8::MAX).map(Self::Clip),
-            Camera::Device { video, audio } => DeviceCamera::open(video, audio.as_deref()).map(Self::Device),
+            Camera::Device { video, audio } => {
+                DeviceCamera::open(Lens::V4l2(video.clone()), audio.as_deref()).map(Self::Device)
+            }
+            Camera::Rtsp { stream, audio } => {
+                DeviceCamera::open(Lens::Rtsp(stream.clone()), audio.as_deref()).map(Self::Device)
+            }
         }
     }
 
@@ -114,41 +117,6 @@ pub struct Session {
     gauges: Arc<Gauges>,
     tell: Tell,
     file_closed: Receiver<()>,
-}
-
-/// What threads of a session share.
-#[derive(Default)]
-struct Gauges {
-    muted: AtomicBool,
-    frames: AtomicU32,
-    dbfs: AtomicU32,
-    keys: [AtomicBool; 2],
-    /// What the centre wishes of the small encoding, until it is done.
-    wish: Mutex<Option<Wish>>,
-    link: Mutex<LinkHealth>,
-    /// The record has an open file.
-    recording: AtomicBool,
-}
-
-impl Gauges {
-    fn want_key(&self, encoding: Encoding) {
-        self.key(encoding).store(true, Ordering::Relaxed);
-    }
-
-    fn set_wish(&self, wish: Wish) {
-        *self.wish.lock().unwrap_or_else(PoisonError::into_inner) = Some(wish);
-    }
-
-    fn take_wish(&self) -> Option<Wish> {
-        self.wish.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn key(&self, encoding: Encoding) -> &AtomicBool {
-        match encoding {
-            Encoding::Main => &self.keys[0],
-            Encoding::Thumb => &self.keys[1],
-        }
-    }
 }
 
 /// A session could not begin.
@@ -241,72 +209,20 @@ impl Session {
 
     /// What is done with everything that the camera captures.
     fn contribution(&self, is_clip: bool) -> Result<impl FnMut(Captured) + Send + 'static, MediaError> {
-        let (timeline, tell, gauges) = (self.timeline, Arc::clone(&self.tell), Arc::clone(&self.gauges));
-        let mut microphone = Microphone::new(self.order.audio_kbps, gauges.muted.load(Ordering::Relaxed))?;
-        let stream = Stream::Site(self.site.clone());
-        let send_unit = {
-            let (link, recorder, gauges) = (Arc::clone(&self.link), Arc::clone(&self.recorder), Arc::clone(&gauges));
-            let stream = stream.clone();
-            move |encoding, unit: AccessUnit| {
-                if encoding == Encoding::Main {
-                    gauges.frames.fetch_add(1, Ordering::Relaxed);
-                    recorder.video(&stream, unit.clone());
-                }
-                let captured = timeline.system_time(timeline.instant(unit.ticks, VIDEO_RATE));
-                link.send_video(encoding, unit, captured);
-            }
-        };
-        let mut encodings = Encodings::new(&self.encoders, self.order.main, self.order.thumb, send_unit);
-        let (link, recorder) = (Arc::clone(&self.link), Arc::clone(&self.recorder));
-        let send_sound = move |packet: OpusPacket, at| {
-            recorder.audio(&stream, packet.clone());
-            link.send_audio(packet, timeline.system_time(at));
-        };
-        let mut begun =
-            Begun { session: self.order.session.clone(), is_clip, picture: None, sound: false, said: false };
-        let mut blocks = 0;
-        Ok(move |captured| {
-            let now = Instant::now();
-            match captured {
-                Captured::Picture { picture, at } => {
-                    match gauges.take_wish() {
-                        Some(Wish::Thumb(order)) => encodings.order_thumb(Some(order)),
-                        Some(Wish::Nothing) => encodings.order_thumb(None),
-                        None => {}
-                    }
-                    for encoding in [Encoding::Main, Encoding::Thumb] {
-                        if gauges.key(encoding).swap(false, Ordering::Relaxed) {
-                            encodings.force_key(encoding, now);
-                        }
-                    }
-                    let Some(ticks) = timeline.video_ticks(at) else {
-                        return;
-                    };
-                    if let Err(error) = encodings.push(&picture, ticks, now) {
-                        tracing::error!("{error}");
-                        fault(&tell, &error);
-                    }
-                    begun.picture.get_or_insert_with(|| timeline.utc_ms(at));
-                }
-                Captured::Sound { block, at } => {
-                    let Some(ticks) = timeline.audio_ticks(at) else {
-                        return;
-                    };
-                    microphone.set_muted(gauges.muted.load(Ordering::Relaxed));
-                    match microphone.encode(&block, ticks) {
-                        Ok(packet) => send_sound(packet, at),
-                        Err(error) => fault(&tell, &error),
-                    }
-                    blocks += 1;
-                    if blocks % METER_BLOCKS == 0 {
-                        gauges.dbfs.store(microphone.take_dbfs().to_bits(), Ordering::Relaxed);
-                    }
-                    begun.sound = true;
-                }
-                Captured::Failed(error) => tell(SessionEvent::CameraFailed(error)),
-            }
-            begun.say_once(&tell);
-        })
+        let mut contribution = Contribution::new(
+            &Ends {
+                order: &self.order,
+                site: &self.site,
+                timeline: self.timeline,
+                link: &self.link,
+                recorder: &self.recorder,
+                gauges: &self.gauges,
+                tell: &self.tell,
+            },
+            &self.encoders,
+            is_clip,
+        )?;
+        Ok(move |captured| contribution.handle(captured, Instant::now()))
     }
 
     /// Mutes or opens the microphone.
@@ -360,27 +276,7 @@ impl Session {
     }
 }
 
-/// The first picture and the first sound of a camera.
-struct Begun {
-    session: SessionId,
-    is_clip: bool,
-    picture: Option<u64>,
-    sound: bool,
-    said: bool,
-}
-
-impl Begun {
-    fn say_once(&mut self, tell: &Tell) {
-        let (Some(picture), true, false) = (self.picture, self.sound, self.said) else {
-            return;
-        };
-        self.said = true;
-        let clip_started_at_ms = self.is_clip.then_some(picture);
-        tell(SessionEvent::Say(FromMedia::Capturing { session: self.session.clone(), clip_started_at_ms }));
-    }
-}
-
-fn fault(tell: &Tell, error: &MediaError) {
+pub(crate) fn fault(tell: &Tell, error: &MediaError) {
     let (text, details) = error.text();
     tell(SessionEvent::Say(FromMedia::Fault { text: text.name().into(), details }));
 }

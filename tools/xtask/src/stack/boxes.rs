@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::centre::{Centre, toml_text};
 use crate::process::{Spec, Supervisor, wait_for};
-use crate::sites::{Site, is_device};
+use crate::sites::{Site, is_device, is_stream};
 use crate::summary::{self, BoxStatus, Identity};
 use crate::workspace::{Programs, gst_registry, output, root};
 
@@ -95,12 +95,18 @@ impl AtBox {
 
     fn agent_toml(&self, centre: &Centre, clip: &Path, decode_return: bool) -> String {
         let path = |path: &Path| toml_text(&path.display().to_string());
-        let (board, camera) = if is_device(clip) { ("pc", "video") } else { ("sim", "clip") };
+        let (board, camera) = if is_stream(clip) {
+            ("sim", format!("stream = {{ url = {} }}", path(clip)))
+        } else if is_device(clip) {
+            ("pc", format!("video = {}", path(clip)))
+        } else {
+            ("sim", format!("clip = {}", path(clip)))
+        };
         let control = if is_device(clip) { String::new() } else { visca(self.camera_port) };
         format!(
             "data_dir = {}\nrecords_dir = {}\nreturns_dir = {}\nruntime_dir = {}\nserial = {}\nboard = {}\npanel = {}\n\
              decode_return = {decode_return}\npreset = \"ultrafast\"\n\n[bootstrap]\nbroker = {}\nca = {}\ncert = {}\nkey = {}\n\n\
-             [camera]\n{camera} = {}\n{control}",
+             [camera]\n{camera}\n{control}",
             path(&self.data),
             path(&self.records),
             path(&self.returns),
@@ -112,7 +118,6 @@ impl AtBox {
             path(&centre.bootstrap.ca),
             path(&centre.bootstrap.cert),
             path(&centre.bootstrap.key),
-            path(clip),
         )
     }
 
