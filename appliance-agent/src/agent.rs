@@ -19,6 +19,7 @@ use bridgepoint_panel::{Press, Showing, lamps};
 use bridgepoint_record::journal::hex;
 use bridgepoint_wire::event::Event;
 use bridgepoint_wire::health::{Health, LinkHealth};
+use bridgepoint_wire::picture::PictureEvent;
 use bridgepoint_wire::presence::Online;
 use bridgepoint_wire::text::Text;
 use bridgepoint_wire::{Envelope, SiteCode, Topic};
@@ -96,6 +97,8 @@ struct Agent {
     down_said: Option<mqtt::Fault>,
     /// The last fault of the media child, said once.
     last_fault: Option<(String, Vec<String>)>,
+    /// The picture was lost, and that was said last.
+    lost_picture: Option<PictureEvent>,
     /// The child has been ready once: what is wrong from now on passes.
     proven: bool,
 }
@@ -251,6 +254,7 @@ impl Agent {
             touch_at: now,
             down_said: None,
             last_fault: None,
+            lost_picture: None,
             proven: false,
             config,
             identity,

@@ -9,8 +9,8 @@ use agent_camera::onvif::login::Credential;
 use agent_core::camera::Limits;
 use agent_core::panel_update::Bundle;
 use bridgepoint_board::keys::{Fault, FaultKind, Faults, Keys};
-use bridgepoint_board::{Board, Control, Lines, Panel as BoardPanel, Part, SerialPort, Source};
-use bridgepoint_wire::local::Camera;
+use bridgepoint_board::{Board, Control, Lines, Panel as BoardPanel, Part, Rtsp, SerialPort, Source, Transport};
+use bridgepoint_wire::local::{Camera, RtspCarrier, RtspStream};
 use serde::Deserialize;
 
 use crate::panel::lines;
@@ -200,7 +200,8 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
     let mut camera_keys = keys.section("camera", faults);
     let said = sound::read(keys, &mut camera_keys, faults);
     let moved = read_moved(&mut camera_keys, board.as_ref(), &at, faults);
-    let camera = read_camera(camera_keys, board.as_ref(), &at, faults);
+    let account = moved.as_ref().and_then(|moved| moved.account.clone());
+    let camera = read_camera(camera_keys, board.as_ref(), account, &at, faults);
     let board = board?;
     let sound = said.over(&board, camera.as_ref(), keys, faults);
     let panel = panel.map_or_else(|| panel_of(&board, faults), |path| PanelLine::Socket(at(path)));
@@ -295,39 +296,58 @@ fn read_bootstrap(mut keys: Keys, at: &dyn Fn(PathBuf) -> PathBuf, faults: &mut 
 fn read_camera(
     mut keys: Keys,
     board: Option<&Board>,
+    account: Option<Credential>,
     at: &dyn Fn(PathBuf) -> PathBuf,
     faults: &mut Vec<Fault>,
 ) -> Option<Camera> {
     const CLIP: &str = "\"/srv/clips/commune.mp4\"";
+    const STREAM: &str = "{ url = \"rtsp://192.168.10.20:554/stream1\" }";
     let clip: Option<PathBuf> = keys.optional("clip", CLIP, faults);
     let video: Option<String> = keys.optional("video", "\"/dev/video0\"", faults);
-    let camera = match (clip, video, board) {
-        (Some(clip), Some(_), _) => {
+    let stream = keys.optional_section("stream", faults).map(|keys| Rtsp::read(keys, faults));
+    let camera = match (clip, video, stream, board) {
+        (Some(clip), Some(_), _, _) | (Some(clip), _, Some(_), _) => {
             keys.fault("clip", FaultKind::Wrong { got: clip.display().to_string(), example: CLIP }, faults);
             None
         }
-        (Some(clip), None, _) => Some(Camera::Clip(at(clip).display().to_string())),
-        (None, Some(video), _) => {
+        (None, Some(video), Some(_), _) => {
+            keys.fault("stream", FaultKind::Wrong { got: format!("video = {video:?}"), example: STREAM }, faults);
+            None
+        }
+        (Some(clip), None, None, _) => Some(Camera::Clip(at(clip).display().to_string())),
+        (None, Some(video), None, _) => {
             if !Path::new(&video).exists() {
                 keys.fault("video", FaultKind::NoDevice { device: video.clone() }, faults);
             }
             Some(Camera::Device { video })
         }
-        (None, None, Some(board)) => match &board.camera.source {
+        (None, None, Some(stream), _) => stream.map(|stream| rtsp(stream, account)),
+        (None, None, None, Some(board)) => match &board.camera.source {
             Source::Device { video } => {
                 faults.extend(lacking(board, Part::Camera));
                 Some(Camera::Device { video: video.display().to_string() })
             }
+            Source::Rtsp(stream) => Some(rtsp(stream.clone(), account)),
             Source::Clip => {
                 keys.fault("clip", FaultKind::Missing { example: CLIP }, faults);
                 None
             }
         },
         // The board's own faults are reported already.
-        (None, None, None) => None,
+        (None, None, None, None) => None,
     };
     keys.finish(faults);
     camera
+}
+
+/// The microphone is the board's in any case: a camera's own sound would be that of the other end of the room.
+fn rtsp(stream: Rtsp, account: Option<Credential>) -> Camera {
+    let carrier = match stream.transport {
+        Transport::Tcp => RtspCarrier::Tcp,
+        Transport::Udp => RtspCarrier::Udp,
+    };
+    let account = account.map(|Credential { user, password }| (user, password));
+    Camera::Rtsp(RtspStream { url: stream.url, account, carrier, latency_ms: stream.latency_ms })
 }
 
 /// `[camera]`, as far as it says how the camera is moved.
@@ -342,7 +362,7 @@ impl Moved {
         let way = match (self.control, camera) {
             (Control::Uvc, Some(Camera::Device { video, .. })) => Way::Uvc { device: video.into() },
             (Control::None | Control::Uvc, _) => return None,
-            (Control::Visca { line, travel }, _) => Way::Visca { line, travel },
+            (Control::Visca { line, travel, presets }, _) => Way::Visca { line, travel, presets },
             (Control::Onvif { url }, _) => Way::Onvif { url, account: self.account },
         };
         Some(Ptz { way, limits: self.limits })
@@ -465,13 +485,32 @@ mod tests {
         assert!(ptz("").unwrap().is_none());
         let visca = "control = { kind = \"visca-ip\", host = \"10.0.0.9\" }\nlimits = { pan = [-5000, 5000] }";
         let moved = ptz(visca).unwrap().unwrap();
-        assert!(matches!(moved.way, Way::Visca { line: ViscaLine::Ip { port: 52_381, .. }, travel: None }));
+        assert!(matches!(moved.way, Way::Visca { line: ViscaLine::Ip { port: 52_381, .. }, travel: None, presets: 6 }));
         assert!(moved.limits.are_set());
         let keys = |text: &str| ptz(text).unwrap_err().0.into_iter().map(|fault| fault.key).collect::<Vec<_>>();
         assert_eq!(keys("limits = { pan = [5000, -5000] }"), ["camera.limits"]);
         let account = "control = { kind = \"onvif\" }\naccount = { user = \"u\", password_file = \"/none\" }";
         assert_eq!(keys(account), ["camera.account.password_file"]);
         assert_eq!(keys("control = { kind = \"visca-serial\", address = 1 }"), ["serial.camera"]);
+    }
+
+    #[test]
+    fn a_camera_on_the_network_has_its_account_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let password = folder.path().join("password");
+        std::fs::write(&password, "a b\n").unwrap();
+        let base =
+            "data_dir = \"d\"\nrecords_dir = \"r\"\nruntime_dir = \"r\"\nserial = \"s\"\nboard = \"BOARD\"\n[camera]\n";
+        let account = format!("account = {{ user = \"u\", password_file = {password:?} }}");
+        let stream = "stream = { url = \"rtsp://10.0.0.9:8554/a\" }";
+        let config = load(&format!("{base}{stream}\n{account}")).unwrap();
+        let Camera::Rtsp(got) = &config.camera else { panic!("{:?}", config.camera) };
+        assert_eq!((got.port(), &got.account), (8_554, &Some(("u".into(), "a b".into()))));
+        assert!(!format!("{got:?}").contains("a b"));
+        let keys =
+            |text: &str| load(&format!("{base}{text}")).unwrap_err().0.into_iter().map(|f| f.key).collect::<Vec<_>>();
+        assert_eq!(keys(&format!("{stream}\nvideo = \"/dev/null\"")), ["camera.stream"]);
+        assert_eq!(keys("stream = { url = \"10.0.0.9\" }"), ["camera.stream.url"]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub fn check(config: &Config) -> Result<(), Ending> {
     }
     match &config.camera {
         Camera::Clip(clip) if !Path::new(clip).is_file() => Err(Ending::world(Text::CameraMissing, [clip])),
-        Camera::Clip(_) | Camera::Device { .. } => Ok(()),
+        Camera::Clip(_) | Camera::Device { .. } | Camera::Rtsp(_) => Ok(()),
     }
 }
 

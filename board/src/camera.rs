@@ -26,6 +26,19 @@ pub enum Source {
         /// Such as `/dev/video0`.
         video: PathBuf,
     },
+    /// A camera on the network that streams H.264.
+    Rtsp(Rtsp),
+}
+
+/// A camera's stream (RFC 2326). Its account is a site's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rtsp {
+    /// `rtsp://host[:port]/path`, without user and password.
+    pub url: String,
+    /// What carries its packets.
+    pub transport: Transport,
+    /// From the exposure of a picture to its arrival, ms.
+    pub latency_ms: u16,
 }
 
 /// How the camera is moved.
@@ -41,6 +54,8 @@ pub enum Control {
         line: ViscaLine,
         /// How far it moves; without it, the camera is driven and goes to its own presets, and that is all.
         travel: Option<Travel>,
+        /// How many presets it keeps; ours from 1 on are its memories from 0 on.
+        presets: u8,
     },
     /// ONVIF PTZ.
     Onvif {
@@ -88,7 +103,7 @@ pub struct Travel {
     pub zoom: [i32; 2],
 }
 
-/// What carries raw VISCA.
+/// What carries raw VISCA, or the packets of an RTSP stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// A stream.
@@ -107,6 +122,9 @@ impl Transport {
     }
 }
 
+/// Every camera has memories 0 to 5 (EVI-D70, `CAM_Memory`).
+const USUAL_PRESETS: u8 = 6;
+
 /// Sony's: where a camera with the 8-byte header listens.
 const VISCA_IP_PORT: u16 = 52_381;
 
@@ -115,8 +133,9 @@ pub(crate) fn read(mut keys: Keys, serial: &Ports, reading: &mut Reading) -> Opt
     enum Kind {
         Clip,
         Device,
+        Rtsp,
     }
-    let kinds = [("clip", Kind::Clip), ("device", Kind::Device)];
+    let kinds = [("clip", Kind::Clip), ("device", Kind::Device), ("rtsp", Kind::Rtsp)];
     let source = match keys.choice("kind", &kinds, "\"clip\"", &mut reading.faults)? {
         Kind::Clip => Some(Source::Clip),
         Kind::Device => {
@@ -126,11 +145,41 @@ pub(crate) fn read(mut keys: Keys, serial: &Ports, reading: &mut Reading) -> Opt
             }
             video.map(|video| Source::Device { video })
         }
+        Kind::Rtsp => {
+            let stream = keys.section("stream", &mut reading.faults);
+            Rtsp::read(stream, &mut reading.faults).map(Source::Rtsp)
+        }
     };
     let control = keys.section("control", &mut reading.faults);
     let control = read_control(control, &serial.camera, &mut reading.faults);
     keys.finish(&mut reading.faults);
     Some(Camera { source: source?, control: control? })
+}
+
+impl Rtsp {
+    /// What cameras of 25 pictures a second need to expose, encode and send one, as far as their makers say.
+    const USUAL_LATENCY_MS: u16 = 120;
+
+    /// Reads a section `stream`.
+    pub fn read(mut keys: Keys, faults: &mut Vec<Fault>) -> Option<Self> {
+        const EXAMPLE: &str = "\"rtsp://192.168.10.20:554/stream1\"";
+        let url: Option<String> = keys.required("url", EXAMPLE, faults);
+        let url = url.filter(|url| {
+            let authority = url.strip_prefix("rtsp://").map(|rest| rest.split('/').next().unwrap_or_default());
+            // With an account in it, it would be in every log.
+            let good = authority.is_some_and(|authority| !authority.is_empty() && !authority.contains('@'));
+            if !good {
+                let shown = url.rsplit_once('@').map_or(url.as_str(), |(_, rest)| rest);
+                keys.fault("url", FaultKind::Wrong { got: format!("“{shown}”"), example: EXAMPLE }, faults);
+            }
+            good
+        });
+        let carriers = [("tcp", Transport::Tcp), ("udp", Transport::Udp)];
+        let transport = keys.optional_choice("transport", &carriers, "\"tcp\"", faults).unwrap_or(Transport::Tcp);
+        let latency_ms = keys.optional_number("latency_ms", &(0..=2_000), "120", faults);
+        keys.finish(faults);
+        Some(Self { url: url?, transport, latency_ms: latency_ms.unwrap_or(Self::USUAL_LATENCY_MS) })
+    }
 }
 
 impl Control {
@@ -199,7 +248,9 @@ fn read_visca(line: Option<ViscaLine>, keys: &mut Keys, faults: &mut Vec<Fault>)
         None => None,
         Some(keys) => Some(read_travel(keys, faults)?),
     };
-    Some(Control::Visca { line: line?, travel })
+    // Memory numbers are a byte (FFh ends a packet); operators' presets are 1 to 99 (`bridgepoint_wire::camera`).
+    let presets = keys.optional_number("presets", &(1..=99), "16", faults).unwrap_or(USUAL_PRESETS);
+    Some(Control::Visca { line: line?, travel, presets })
 }
 
 fn read_travel(mut keys: Keys, faults: &mut Vec<Fault>) -> Option<Travel> {

@@ -164,7 +164,18 @@ impl Keys {
         example: &'static str,
         faults: &mut Vec<Fault>,
     ) -> Option<T> {
-        let got: String = self.required(key, example, faults)?;
+        if self.is_missing(key, example, faults) { None } else { self.optional_choice(key, of, example, faults) }
+    }
+
+    /// The same of a word that may be absent.
+    pub fn optional_choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        of: &[(&'static str, T)],
+        example: &'static str,
+        faults: &mut Vec<Fault>,
+    ) -> Option<T> {
+        let got: String = self.optional(key, example, faults)?;
         let found = of.iter().find(|(word, _)| *word == got);
         if found.is_none() {
             let of = of.iter().map(|(word, _)| *word).collect();

@@ -16,7 +16,7 @@ mod profile;
 mod reading;
 
 pub use audio::{Alsa, Audio, Microphone, Spare};
-pub use camera::{Camera, Control, Source, Transport, Travel, ViscaLine};
+pub use camera::{Camera, Control, Rtsp, Source, Transport, Travel, ViscaLine};
 pub use codec::{Codec, DECODERS, Display, ENCODERS, SOFTWARE_DECODERS, SOFTWARE_ENCODERS};
 pub use machine::{Bootloader, Leds, Locator, SerialPort, SerialPorts, Storage, ThermalZone, Watchdog};
 pub use panel::{Active, Bus, Expander, Line, Lines, Panel, Pull};

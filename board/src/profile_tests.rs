@@ -7,8 +7,8 @@ use bridgepoint_wire::text::Lang;
 
 use super::*;
 use crate::{
-    Active, Alsa, Bootloader, Bus, Control, Expander, Line, Lines, Locator, Microphone, Part, Pull, SerialPort, Source,
-    Spare, Transport, Travel, ViscaLine,
+    Active, Alsa, Bootloader, Bus, Control, Expander, Line, Lines, Locator, Microphone, Part, Pull, Rtsp, SerialPort,
+    Source, Spare, Transport, Travel, ViscaLine,
 };
 
 /// A board with one of everything.
@@ -135,7 +135,7 @@ fn a_whole_board_is_what_it_says() {
     let port = SerialPort { device: "/dev/ttyAMA3".into(), baud: 9_600 };
     assert_eq!(board.camera.source, Source::Device { video: "/dev/video0".into() });
     let line = ViscaLine::Serial { port: port.clone(), address: 1 };
-    assert_eq!(board.camera.control, Control::Visca { line, travel: None });
+    assert_eq!(board.camera.control, Control::Visca { line, travel: None, presets: 6 });
     assert_eq!(board.encoder.order, ["v4l2h264enc", "x264enc"]);
     assert_eq!(board.encoder.node, Some("/dev/video11".into()));
     assert_eq!(board.decoder.node, Some("/dev/video10".into()));
@@ -180,7 +180,7 @@ fn every_way_to_move_a_camera_can_be_named() {
     assert_eq!(control(r#"{ kind = "uvc" }"#), Control::Uvc);
     let host = || String::from("10.0.0.9");
     let ip = ViscaLine::Ip { host: host(), port: 52_381 };
-    let visca = |line, travel| Control::Visca { line, travel };
+    let visca = |line, travel| Control::Visca { line, travel, presets: 6 };
     assert_eq!(control(r#"{ kind = "visca-ip", host = "10.0.0.9" }"#), visca(ip.clone(), None));
     let travel = Travel { pan: [2448, -2448], tilt: [-400, 1200], zoom: [0, 16_384] };
     let text = r#"{ kind = "visca-ip", host = "10.0.0.9", travel = { pan = [2448, -2448], tilt = [-400, 1200], zoom = [0, 16384] } }"#;
@@ -191,6 +191,28 @@ fn every_way_to_move_a_camera_can_be_named() {
     let udp = r#"{ kind = "visca-raw", host = "10.0.0.9", transport = "udp", port = 1260 }"#;
     assert_eq!(control(udp), raw(Transport::Udp, 1_260));
     assert_eq!(control(r#"{ kind = "onvif" }"#), Control::Onvif { url: None });
+    let many = control(r#"{ kind = "visca-serial", address = 1, presets = 64 }"#);
+    assert!(matches!(many, Control::Visca { presets: 64, .. }), "{many:?}");
+}
+
+#[test]
+fn a_camera_on_the_network_streams_over_tcp_unless_the_board_says_otherwise() {
+    let source = |stream: &str| {
+        let text = with("kind = \"device\"\nvideo = \"/dev/video0\"", &format!("kind = \"rtsp\"\nstream = {stream}"));
+        parse(&text)
+    };
+    let url = "rtsp://10.0.0.9:8554/stream1";
+    let rtsp = |transport, latency_ms| Source::Rtsp(Rtsp { url: url.into(), transport, latency_ms });
+    assert_eq!(source(&format!("{{ url = \"{url}\" }}")).unwrap().camera.source, rtsp(Transport::Tcp, 120));
+    let udp = format!("{{ url = \"{url}\", transport = \"udp\", latency_ms = 200 }}");
+    assert_eq!(source(&udp).unwrap().camera.source, rtsp(Transport::Udp, 200));
+    let key = "camera.stream.url";
+    one_fault(source("{}"), key, &["rtsp://"]);
+    one_fault(source("{ url = \"http://10.0.0.9\" }"), key, &["“http://10.0.0.9” does not fit"]);
+    // A password is not repeated.
+    let fault = source("{ url = \"rtsp://admin:secret@10.0.0.9/a\" }").unwrap_err();
+    assert!(!fault.to_string().contains("secret"), "{fault}");
+    one_fault(source(&format!("{{ url = \"{url}\", latency_ms = 2001 }}")), "camera.stream.latency_ms", &["2000"]);
 }
 
 #[test]
@@ -308,6 +330,7 @@ fn a_node_an_led_or_a_partition_used_twice_is_refused_with_both_keys() {
 fn a_number_out_of_its_range_is_told_the_range() {
     for (from, to, key, range) in [
         ("address = 1", "address = 8", "camera.control.address", "1 and 7"),
+        ("address = 1", "address = 1, presets = 100", "camera.control.presets", "1 and 99"),
         ("channels = 6", "channels = 33", "audio.channels", "1 and 32"),
         ("reference = 5", "reference = 6", "audio.reference", "0 and 5"),
         ("[32, 0]", "[32, 3000]", "audio.microphones[1].position_mm", "-2000 and 2000"),

@@ -40,8 +40,9 @@ fn words(text: &str, key: &str) -> Vec<&'static str> {
 /// Sections that say of which kind they are.
 const OF_KINDS: [&str; 7] = ["camera", "camera.control", "display", "audio", "panel", "watchdog", "storage"];
 /// The others: name, and what makes the parser look into them.
-const PLAIN: [(&str, &str); 16] = [
+const PLAIN: [(&str, &str); 17] = [
     ("", ""),
+    ("camera.stream", "[camera]\nkind = \"rtsp\"\n[camera.stream]\n"),
     (
         "camera.control.travel",
         "[camera]\nkind = \"clip\"\n[camera.control]\nkind = \"visca-ip\"\n[camera.control.travel]\n",

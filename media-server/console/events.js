@@ -26,13 +26,30 @@ export function sentence(event, nameOf) {
     case "MediaRestarted": return t("event.MediaRestarted", body.count);
     case "CommandRefused": return t("event.CommandRefused", named("refusal", body.reason));
     case "TwinRefused": return t("event.TwinRefused", body.reason);
-    case "Fault": {
-      const known = Object.hasOwn(FAULTS, body.text) ? pick(FAULTS[body.text]) : body.text;
-      return t("event.Fault", fill(known, body.details ?? []));
-    }
+    case "Fault": return t("event.Fault", faultText(body.text, body.details ?? []));
     case "Camera": return camera(body);
+    case "Picture": return picture(body);
     case "FellBack": return t("event.FellBack", body.slot);
     default: return name; // a newer box: its own word is better than silence
+  }
+}
+
+/** The text of a box's fault table. */
+function faultText(key, places) {
+  return Object.hasOwn(FAULTS, key) ? fill(pick(FAULTS[key]), places) : key;
+}
+
+function picture(event) {
+  const [name, body] = variant(event);
+  switch (name) {
+    case "Lost": return faultText("PictureLost", [body.camera, body.reason]);
+    case "Back": return faultText("PictureBack", [body.camera, body.after_ms]);
+    case "Untouched": {
+      const { width, height, fps, kbps, key_every_ms: keys } = body.figures ?? {};
+      return faultText("PictureUntouched", [body.camera, width, height, fps, kbps, keys]);
+    }
+    case "Transcoded": return faultText(`Stream${variant(body.why)[0]}`, [body.camera]);
+    default: return name;
   }
 }
 
@@ -52,6 +69,7 @@ function camera(event) {
 /** Needs a person's eye: shown with a mark. */
 export function alarming(event) {
   const [name, body] = variant(event);
+  if (name === "Picture") return ["Lost", "Transcoded"].includes(variant(body)[0]);
   if (name === "Camera") return ["NotAnswering", "Lost", "Failed"].includes(variant(body)[0]);
   return ["PressRefused", "MediaRestarted", "CommandRefused", "TwinRefused", "Fault", "FellBack"].includes(name);
 }

@@ -67,6 +67,12 @@ impl Running {
         Ok((Self::start_plan(plan)?, Intruder { port }))
     }
 
+    /// The same; each box films what is named for it: a clip, or a camera's address.
+    pub fn start_filming(name: &str, films: Vec<PathBuf>) -> Result<Self> {
+        let boxes = films.len();
+        Self::start_plan(Plan { clips: films, ..Self::plan(name, boxes)? })
+    }
+
     /// A centre alone, for programs that a test starts itself.
     pub fn centre_alone(name: &str) -> Result<Self> {
         let plan = Self::plan(name, 2)?;

@@ -47,6 +47,8 @@ pub enum Way {
         line: ViscaLine,
         /// How far it moves, where that is known.
         travel: Option<Travel>,
+        /// How many presets it keeps.
+        presets: u8,
     },
     /// ONVIF PTZ.
     Onvif {
@@ -76,27 +78,38 @@ pub enum Told {
 
 /// The end of a driver that its owner has; the driver ends when it is dropped.
 #[derive(Debug)]
-pub struct Driver(mpsc::UnboundedSender<(Ticket, Call)>);
+pub struct Driver {
+    calls: mpsc::UnboundedSender<(Ticket, Call)>,
+    keys: mpsc::Sender<()>,
+}
 
 impl Driver {
     /// Starts to look for the camera.
     pub fn start(way: Way) -> (Self, mpsc::Receiver<Told>) {
         let (calls, called) = mpsc::unbounded_channel();
         let (tell, told) = mpsc::channel(64);
-        tokio::spawn(carry(way, Ends { calls: called, tell }));
-        (Self(calls), told)
+        // One that waits is enough.
+        let (keys, wanted) = mpsc::channel(1);
+        tokio::spawn(carry(way, Ends { calls: called, keys: wanted, tell }));
+        (Self { calls, keys }, told)
     }
 
     /// Gives it something to do. Its answers come as [`Told`].
     pub fn call(&self, ticket: Ticket, call: Call) {
         // Its task ends only after this end does.
-        let _ = self.0.send((ticket, call));
+        let _ = self.calls.send((ticket, call));
+    }
+
+    /// The centre waits for a key frame of the camera's own stream: the camera is asked for one, where it can be.
+    pub fn want_key(&self) {
+        let _ = self.keys.try_send(());
     }
 }
 
 /// The driver's own end.
 struct Ends {
     calls: mpsc::UnboundedReceiver<(Ticket, Call)>,
+    keys: mpsc::Receiver<()>,
     tell: mpsc::Sender<Told>,
 }
 
@@ -140,7 +153,7 @@ async fn carry(way: Way, mut ends: Ends) {
     let mut said = None;
     loop {
         let ended = match &way {
-            Way::Visca { line, travel } => visca::run(line, *travel, &mut ends).await,
+            Way::Visca { line, travel, presets } => visca::run(line, (*travel, *presets), &mut ends).await,
             Way::Uvc { device } => match UvcCamera::open(device, Vec::new()) {
                 Ok(camera) => ptz::run(camera, &mut ends).await,
                 Err(error) => not_found(&error),

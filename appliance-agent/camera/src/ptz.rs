@@ -164,6 +164,12 @@ pub trait Ptz: Send + Sync {
     /// As [`Ptz::recall`].
     fn home(&self) -> impl Future<Output = Result<(), CameraError>> + Send;
 
+    /// Has its stream begin anew with a key frame, for who waits for one.
+    ///
+    /// # Errors
+    /// As [`Ptz::drive`].
+    fn synchronize(&self) -> impl Future<Output = Result<(), CameraError>> + Send;
+
     /// Makes where it looks now its home.
     ///
     /// # Errors

@@ -170,6 +170,9 @@ async fn older_and_misconfigured_cameras_are_found_their_way_in() {
         camera.position().await.unwrap();
         let uri = camera.client().stream_uri(camera.profile()).await.unwrap();
         assert_eq!(uri, "rtsp://127.0.0.1:554/Profile_1");
+        device.take_requests();
+        camera.synchronize().await.unwrap();
+        assert_eq!(device.take_requests(), ["SetSynchronizationPoint"]);
     }
 }
 

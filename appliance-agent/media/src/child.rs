@@ -327,12 +327,16 @@ fn restrict(config: &MediaConfig) {
     let clip = match &config.camera {
         // Rules are for what is really there, not for a link to it.
         Camera::Clip(clip) => std::fs::canonicalize(clip).ok().and_then(|clip| clip.parent().map(Path::to_owned)),
-        Camera::Device { .. } => None,
+        Camera::Device { .. } | Camera::Rtsp(_) => None,
     };
+    let tcp_to = match &config.camera {
+        Camera::Clip(_) | Camera::Device { .. } => None,
+        Camera::Rtsp(stream) => Some(stream.port()),
+    };
+    let sockets = Sockets::Udp { tcp_to, local: config.sound_server };
     let server = if config.sound_server { sound_server_files() } else { Vec::new() };
     let read: Vec<&Path> = clip.iter().chain(&server).map(PathBuf::as_path).collect();
     let own: Vec<&Path> = [&config.records].into_iter().chain(&config.returns).map(Path::new).collect();
-    let sockets = if config.sound_server { Sockets::UdpAndLocal } else { Sockets::Udp };
     let limits = Limits { read: &read, write: &own, devices: true, sockets };
     let confinement = confine(&limits);
     tracing::info!(?confinement, "media child is confined");

@@ -228,7 +228,7 @@ fn pace(shared: &Shared, mut start: Instant, on_captured: &mut dyn FnMut(Capture
         if let Some((at, picture)) = state.reel.take_picture(position) {
             drop(state);
             shared.room.notify_all();
-            on_captured(Captured::Picture { picture, at: start + Duration::from_nanos(at) });
+            on_captured(Captured::Picture { picture, at: start + Duration::from_nanos(at), coded: false });
             state = shared.lock();
         } else if state.reel.next_block() <= position {
             let (at, block) = state.reel.take_block();

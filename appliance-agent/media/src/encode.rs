@@ -185,6 +185,20 @@ impl Encodings {
         first
     }
 
+    /// The same of a picture whose main encoding the camera has made itself: the small one alone.
+    ///
+    /// # Errors
+    /// As [`Encodings::push`].
+    pub fn push_small(&mut self, picture: &Picture, ticks: u64, now: Instant) -> Result<(), MediaError> {
+        self.shared.store(false, Ordering::Relaxed);
+        self.main.encoder.running = None;
+        if !self.thumb_wanted || !self.thumb.thinning.keep(pts_of(ticks)) {
+            return Ok(());
+        }
+        let small = self.thumb.scaler.scale(picture, picture.fitted(&self.thumb.encoder.order))?;
+        self.thumb.push(&small, picture.info.fps(), ticks, now)
+    }
+
     /// A receiver cannot decode what it has: a key frame, soon.
     pub fn force_key(&mut self, encoding: Encoding, now: Instant) {
         match (encoding, self.shared.load(Ordering::Relaxed)) {

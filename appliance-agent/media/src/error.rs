@@ -38,6 +38,20 @@ pub enum MediaError {
         /// What was said.
         reason: String,
     },
+    /// The camera streams something else.
+    #[error("{camera} sends {codec}, not H.264")]
+    CameraCodec {
+        /// Address.
+        camera: String,
+        /// What it offers.
+        codec: String,
+    },
+    /// The camera wants another account.
+    #[error("{camera} does not accept user name or password")]
+    CameraLogin {
+        /// Address.
+        camera: String,
+    },
     /// A raw picture is not what its caps say.
     #[error("a raw picture is smaller than its caps say")]
     Picture,
@@ -95,6 +109,18 @@ pub enum MediaError {
 }
 
 impl MediaError {
+    /// A camera's fault: which one, and what was seen.
+    pub(crate) fn camera_and_reason(&self) -> (String, String) {
+        match self {
+            Self::CameraMissing { camera, reason }
+            | Self::CameraNoVideo { camera, reason }
+            | Self::CameraFailed { camera, reason } => (camera.clone(), reason.clone()),
+            Self::CameraCodec { camera, codec } => (camera.clone(), codec.clone()),
+            Self::CameraLogin { camera } => (camera.clone(), "401 Unauthorized".into()),
+            other => (String::new(), other.to_string()),
+        }
+    }
+
     /// What a person is told: key and details.
     pub fn text(&self) -> (Text, Vec<String>) {
         match self {
@@ -102,6 +128,8 @@ impl MediaError {
                 (Text::CameraMissing, vec![camera.clone()])
             }
             Self::CameraNoVideo { camera, .. } => (Text::CameraNoVideo, vec![camera.clone()]),
+            Self::CameraCodec { camera, codec } => (Text::CameraCodec, vec![camera.clone(), codec.clone()]),
+            Self::CameraLogin { camera } => (Text::CameraLogin, vec![camera.clone()]),
             Self::Encoder { encoder, .. } => (Text::EncoderStalled, vec![encoder.clone()]),
             Self::EncoderReplaced { encoder, by, .. } => (Text::EncoderReplaced, vec![encoder.clone(), by.clone()]),
             Self::Microphones { device, .. } => (Text::MicrophonesAway, vec![device.clone()]),

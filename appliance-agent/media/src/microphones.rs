@@ -20,11 +20,10 @@ use gst_app::{AppSink, AppSinkCallbacks};
 
 use crate::blocks::{Blocks, Line};
 use crate::canceller::Canceller;
-use crate::device::chain;
 use crate::device_clock::DeviceClock;
 use crate::epoch::Epoch;
 use crate::pace::{BLOCK, SOUND_RATE};
-use crate::pipeline::{error_on, make, play, set_if_there, stop_within};
+use crate::pipeline::{chain, error_on, make, play, set_if_there, stop_within};
 use crate::{MediaError, lock};
 
 /// How often devices are looked after.

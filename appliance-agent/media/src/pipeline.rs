@@ -72,6 +72,13 @@ pub fn play(pipeline: &gst::Pipeline) -> Result<(), String> {
     })
 }
 
+/// Connects a chain and adds it to the pipeline.
+pub fn chain(pipeline: &gst::Pipeline, elements: &[&gst::Element]) -> Result<(), MediaError> {
+    let failed = |e: gst::glib::BoolError| MediaError::Framework(format!("a pipeline cannot be built: {e}"));
+    pipeline.add_many(elements.iter().copied()).map_err(failed)?;
+    gst::Element::link_many(elements.iter().copied()).map_err(failed)
+}
+
 /// Stops a pipeline; waits for its threads, at most as long as they need for one buffer.
 pub fn stop(pipeline: &gst::Pipeline) {
     if pipeline.set_state(gst::State::Null).is_err() {

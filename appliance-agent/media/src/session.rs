@@ -1,42 +1,39 @@
 //! One box in one session: what its camera sees goes to the recorder and to the centre, what comes back is played.
 //!
 //! ```text
-//! camera ──────── Encodings ─┬─► link (main, thumb)
-//!                            └─► recorder (main)
-//! microphones ─── Microphone ──► link, recorder
-//! link ───► playout (program) ───► loudspeaker
+//! camera ──────── Contribution ─┬─► link (main, thumb)
+//!                              └─► recorder (main)
+//! microphones ─── Voice ───────────► link, recorder
+//! link ───► playout (program) ─────► loudspeaker
 //! ```
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bridgepoint_link::{BoxEvent, BoxLink, Encoding, Identity, LinkHealth, Wish};
+use bridgepoint_link::{BoxEvent, BoxLink, Identity};
 use bridgepoint_record::{RecordError, RecordEvent, Recorder, RecorderConfig, Role, Stream};
 use bridgepoint_wire::command::Join;
 use bridgepoint_wire::jws::Signer;
 use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig};
-use bridgepoint_wire::media::{AccessUnit, VIDEO_RATE};
 use bridgepoint_wire::text::Text;
 use bridgepoint_wire::{SessionId, SiteCode};
 
 use crate::clip::ClipCamera;
+use crate::contribution::{Begun, Contribution, Ends, Gauges, Voice};
 use crate::device::DeviceCamera;
-use crate::encode::{Encoders, Encodings};
+use crate::encode::Encoders;
 use crate::epoch::Epoch;
+use crate::eye::Lens;
 use crate::loudspeaker::Loudspeaker;
 use crate::microphones::{FromMicrophones, Microphones};
-use crate::pace::BLOCK;
 use crate::playout::{Feed, Playout, PlayoutEvent, PlayoutSettings};
-use crate::sound::Microphone;
 use crate::timeline::Timeline;
-use crate::{Captured, MediaError, Picture, lock};
+use crate::{Captured, MediaError, lock};
 
-/// Blocks of sound between two readings of the meter: 1 s.
-const METER_BLOCKS: u32 = 50;
 /// How long closing the record's file may take when the process must end.
 const CLOSE_WITHIN: Duration = Duration::from_millis(800);
 /// A record that was closed before goes on beside itself, at most so often.
@@ -59,7 +56,8 @@ impl Source {
         match camera {
             // Until an order comes every picture is kept.
             Camera::Clip(path) => ClipCamera::open(Path::new(path), u8::MAX).map(Self::Clip),
-            Camera::Device { video } => DeviceCamera::open(video).map(Self::Device),
+            Camera::Device { video } => DeviceCamera::open(Lens::V4l2(video.clone())).map(Self::Device),
+            Camera::Rtsp(stream) => DeviceCamera::open(Lens::Rtsp(stream.clone())).map(Self::Device),
         }
     }
 
@@ -123,41 +121,6 @@ pub struct Session {
     gauges: Arc<Gauges>,
     tell: Tell,
     file_closed: Receiver<()>,
-}
-
-/// What threads of a session share.
-#[derive(Default)]
-struct Gauges {
-    muted: AtomicBool,
-    frames: AtomicU32,
-    dbfs: AtomicU32,
-    keys: [AtomicBool; 2],
-    /// What the centre wishes of the small encoding, until it is done.
-    wish: Mutex<Option<Wish>>,
-    link: Mutex<LinkHealth>,
-    /// The record has an open file.
-    recording: AtomicBool,
-}
-
-impl Gauges {
-    fn want_key(&self, encoding: Encoding) {
-        self.key(encoding).store(true, Ordering::Relaxed);
-    }
-
-    fn set_wish(&self, wish: Wish) {
-        *lock(&self.wish) = Some(wish);
-    }
-
-    fn take_wish(&self) -> Option<Wish> {
-        lock(&self.wish).take()
-    }
-
-    fn key(&self, encoding: Encoding) -> &AtomicBool {
-        match encoding {
-            Encoding::Main => &self.keys[0],
-            Encoding::Thumb => &self.keys[1],
-        }
-    }
 }
 
 /// A session could not begin.
@@ -251,15 +214,13 @@ impl Session {
         // The old camera's threads end before new encoders send on the same streams.
         self.source = None;
         // Each camera's begin is said.
-        *lock(&self.begun) = Begun::new(self.order.session.clone());
-        let mut picture = self.picture(source.is_clip());
-        let mut sound = if self.microphones.is_none() { Some(self.sound()?) } else { None };
-        let tell = Arc::clone(&self.tell);
-        source.start(&self.order, move |captured| match (captured, &mut sound) {
-            (Captured::Picture { picture: raw, at }, _) => picture(&raw, at),
-            (Captured::Sound { block, at }, Some(sound)) => sound(&block, at),
+        lock(&self.begun).handle_camera(source.is_clip());
+        let mut contribution = Contribution::new(&self.ends(), &self.encoders);
+        let mut voice = if self.microphones.is_none() { Some(Voice::new(&self.ends())?) } else { None };
+        source.start(&self.order, move |captured| match (captured, &mut voice) {
+            (Captured::Sound { block, at }, Some(voice)) => voice.handle(&block, at, Instant::now()),
             (Captured::Sound { .. }, None) => {}
-            (Captured::Failed(error), _) => tell(SessionEvent::CameraFailed(error)),
+            (captured, _) => contribution.handle(captured, Instant::now()),
         })?;
         self.source = Some(source);
         Ok(())
@@ -267,13 +228,11 @@ impl Session {
 
     /// The room's microphones, or silence where there are none. They outlive every camera of the session.
     fn listen(&mut self, config: &MediaConfig, epoch: Epoch) -> Result<(), MediaError> {
-        let (mut sound, tell) = (self.sound()?, Arc::clone(&self.tell));
-        let say = move |message| tell(SessionEvent::Say(message));
-        let tell = Arc::clone(&self.tell);
+        let (mut voice, tell) = (Voice::new(&self.ends())?, Arc::clone(&self.tell));
         let on_heard = move |brought| match brought {
-            FromMicrophones::Block(block, at) => sound(&block, at),
-            FromMicrophones::Event(event) => say(FromMedia::Microphone(event)),
-            FromMicrophones::Heard(heard) => say(FromMedia::Heard(heard)),
+            FromMicrophones::Block(block, at) => voice.handle(&block, at, Instant::now()),
+            FromMicrophones::Event(event) => tell(SessionEvent::Say(FromMedia::Microphone(event))),
+            FromMicrophones::Heard(heard) => tell(SessionEvent::Say(FromMedia::Heard(heard))),
             FromMicrophones::Fault(error) => fault(&tell, &error),
         };
         let echo = self.loudspeaker.is_some();
@@ -281,72 +240,17 @@ impl Session {
         Ok(())
     }
 
-    /// What is done with every picture.
-    fn picture(&self, is_clip: bool) -> impl FnMut(&Picture, Instant) + Send + 'static {
-        let (timeline, tell, gauges) = (self.timeline, Arc::clone(&self.tell), Arc::clone(&self.gauges));
-        let send_unit = {
-            let (link, recorder, gauges) = (Arc::clone(&self.link), Arc::clone(&self.recorder), Arc::clone(&gauges));
-            let stream = Stream::Site(self.site.clone());
-            move |encoding, unit: AccessUnit| {
-                if encoding == Encoding::Main {
-                    gauges.frames.fetch_add(1, Ordering::Relaxed);
-                    recorder.video(&stream, unit.clone());
-                }
-                let captured = timeline.system_time(timeline.instant(unit.ticks, VIDEO_RATE));
-                link.send_video(encoding, unit, captured);
-            }
-        };
-        let mut encodings = Encodings::new(&self.encoders, self.order.main, self.order.thumb, send_unit);
-        let begun = Arc::clone(&self.begun);
-        move |picture, at| {
-            let now = Instant::now();
-            match gauges.take_wish() {
-                Some(Wish::Thumb(order)) => encodings.order_thumb(Some(order)),
-                Some(Wish::Nothing) => encodings.order_thumb(None),
-                None => {}
-            }
-            for encoding in [Encoding::Main, Encoding::Thumb] {
-                if gauges.key(encoding).swap(false, Ordering::Relaxed) {
-                    encodings.force_key(encoding, now);
-                }
-            }
-            let Some(ticks) = timeline.video_ticks(at) else {
-                return;
-            };
-            if let Err(error) = encodings.push(picture, ticks, now) {
-                tracing::error!("{error}");
-                fault(&tell, &error);
-            }
-            lock(&begun).handle_picture(timeline.utc_ms(at), is_clip, &tell);
+    const fn ends(&self) -> Ends<'_> {
+        Ends {
+            order: &self.order,
+            site: &self.site,
+            timeline: self.timeline,
+            link: &self.link,
+            recorder: &self.recorder,
+            gauges: &self.gauges,
+            begun: &self.begun,
+            tell: &self.tell,
         }
-    }
-
-    /// What is done with every 20 ms of sound.
-    fn sound(&self) -> Result<impl FnMut(&[i16; BLOCK], Instant) + Send + 'static, MediaError> {
-        let (timeline, tell, gauges) = (self.timeline, Arc::clone(&self.tell), Arc::clone(&self.gauges));
-        let mut microphone = Microphone::new(self.order.audio_kbps, gauges.muted.load(Ordering::Relaxed))?;
-        let (link, recorder) = (Arc::clone(&self.link), Arc::clone(&self.recorder));
-        let stream = Stream::Site(self.site.clone());
-        let begun = Arc::clone(&self.begun);
-        let mut blocks = 0;
-        Ok(move |block: &[i16; BLOCK], at| {
-            let Some(ticks) = timeline.audio_ticks(at) else {
-                return;
-            };
-            microphone.set_muted(gauges.muted.load(Ordering::Relaxed));
-            match microphone.encode(block, ticks) {
-                Ok(packet) => {
-                    recorder.audio(&stream, packet.clone());
-                    link.send_audio(packet, timeline.system_time(at));
-                }
-                Err(error) => fault(&tell, &error),
-            }
-            blocks += 1;
-            if blocks % METER_BLOCKS == 0 {
-                gauges.dbfs.store(microphone.take_dbfs().to_bits(), Ordering::Relaxed);
-            }
-            lock(&begun).handle_sound(&tell);
-        })
     }
 
     /// Mutes or opens the microphone.
@@ -402,41 +306,7 @@ impl Session {
     }
 }
 
-/// The first picture and the first sound.
-struct Begun {
-    session: SessionId,
-    /// The first picture: captured when, ms since 1970, and whether from a clip.
-    picture: Option<(u64, bool)>,
-    sound: bool,
-    said: bool,
-}
-
-impl Begun {
-    const fn new(session: SessionId) -> Self {
-        Self { session, picture: None, sound: false, said: false }
-    }
-
-    fn handle_picture(&mut self, at_ms: u64, is_clip: bool, tell: &Tell) {
-        self.picture.get_or_insert((at_ms, is_clip));
-        self.say_once(tell);
-    }
-
-    fn handle_sound(&mut self, tell: &Tell) {
-        self.sound = true;
-        self.say_once(tell);
-    }
-
-    fn say_once(&mut self, tell: &Tell) {
-        let (Some((picture, is_clip)), true, false) = (self.picture, self.sound, self.said) else {
-            return;
-        };
-        self.said = true;
-        let clip_started_at_ms = is_clip.then_some(picture);
-        tell(SessionEvent::Say(FromMedia::Capturing { session: self.session.clone(), clip_started_at_ms }));
-    }
-}
-
-fn fault(tell: &Tell, error: &MediaError) {
+pub(crate) fn fault(tell: &Tell, error: &MediaError) {
     let (text, details) = error.text();
     tell(SessionEvent::Say(FromMedia::Fault { text: text.name().into(), details }));
 }

@@ -102,6 +102,13 @@ impl Agent {
         }
     }
 
+    /// The main encoding is the camera's own, and somebody waits for a key frame of it.
+    pub(super) fn camera_key_wanted(&self) {
+        if let Some(moving) = &self.moving {
+            moving.driver.want_key();
+        }
+    }
+
     /// Carries out what the core wants.
     pub(super) fn settle_camera(&mut self) {
         while let Some(moving) = &mut self.moving {

@@ -3,6 +3,7 @@
 use agent_core::supervise::Care;
 use bridgepoint_wire::event::Event;
 use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, ToMedia};
+use bridgepoint_wire::picture::PictureEvent;
 use bridgepoint_wire::text::{Lang, Text};
 use tokio::sync::mpsc;
 
@@ -123,6 +124,7 @@ impl Agent {
             MediaEvent::Gone { seen } => {
                 self.life = None;
                 self.meters = Meters::default();
+                self.lost_picture = None;
                 self.status.link_up = false;
                 self.session.handle_media_lost();
                 let ended = self.supervisor.handle_exit(now, &seen, dice());
@@ -183,6 +185,8 @@ impl Agent {
             }
             FromMedia::Heard(heard) => self.handle_heard(heard),
             FromMedia::Left { session } => self.session.handle_left(&session),
+            FromMedia::Picture(event) => self.say_picture(event),
+            FromMedia::KeyWanted => self.camera_key_wanted(),
         }
         Ok(())
     }
@@ -200,6 +204,15 @@ impl Agent {
             tracing::warn!("{}", text.fill(Lang::En, &places));
         }
         self.say(Event::Fault { text, details });
+    }
+
+    /// The child repeats a loss for as long as it lasts: operators hear of it once.
+    fn say_picture(&mut self, event: PictureEvent) {
+        let lost = matches!(event, PictureEvent::Lost { .. }).then(|| event.clone());
+        if lost.is_none() || lost != self.lost_picture {
+            self.say(Event::Picture(event));
+        }
+        self.lost_picture = lost;
     }
 
     /// The program ends: the child closes its files, and ends.
@@ -231,7 +244,7 @@ impl Agent {
 /// Picture flows, or the child says in words why not.
 fn shows_progress(message: &FromMedia) -> bool {
     match message {
-        FromMedia::Fragment { .. } | FromMedia::Fault { .. } | FromMedia::Fatal { .. } => true,
+        FromMedia::Fragment { .. } | FromMedia::Fault { .. } | FromMedia::Fatal { .. } | FromMedia::Picture(_) => true,
         FromMedia::Meters { encoder_fps, .. } => *encoder_fps > 0.0,
         FromMedia::Ready
         | FromMedia::Capturing { .. }
@@ -239,6 +252,7 @@ fn shows_progress(message: &FromMedia) -> bool {
         | FromMedia::ProgramShown { .. }
         | FromMedia::Microphone(_)
         | FromMedia::Heard(_)
-        | FromMedia::Left { .. } => false,
+        | FromMedia::Left { .. }
+        | FromMedia::KeyWanted => false,
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::camera::{CameraEvent, CameraRefusal};
 use crate::commissioning::CommissioningReport;
 use crate::id::{SessionId, SiteCode};
+use crate::picture::PictureEvent;
 use crate::sound::MicrophoneEvent;
 use crate::update::UpdateEnd;
 
@@ -108,6 +109,8 @@ pub enum Event {
     Microphone(MicrophoneEvent),
     /// A technician has put up, exchanged or moved the box, and every proof is there.
     Commissioned(Box<CommissioningReport>),
+    /// What became of the camera's picture.
+    Picture(PictureEvent),
 }
 
 /// Why a press meant nothing.

@@ -23,7 +23,7 @@ pub struct Health {
     /// Microphone level, dBFS (RMS of the last second), −127 to 0.
     pub mic_dbfs: Option<f32>,
     /// The same of each channel of the microphones.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels_dbfs: Vec<f32>,
     /// The media link, while there is one.
     pub link: Option<LinkHealth>,

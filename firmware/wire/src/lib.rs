@@ -31,6 +31,8 @@ pub mod local;
 pub mod media;
 pub mod panel;
 #[cfg(feature = "alloc")]
+pub mod picture;
+#[cfg(feature = "alloc")]
 pub mod presence;
 #[cfg(feature = "alloc")]
 pub mod sound;

@@ -16,6 +16,7 @@ use crate::command::{IceCredentials, Join, VideoOrder};
 use crate::envelope::WireError;
 use crate::health::LinkHealth;
 use crate::id::{SessionId, SiteCode};
+use crate::picture::PictureEvent;
 use crate::sound::{Heard, MicrophoneEvent, Microphones};
 
 /// The longest body.
@@ -123,6 +124,49 @@ pub enum Camera {
         /// Such as `/dev/video0`.
         video: String,
     },
+    /// A camera on the network that streams H.264.
+    Rtsp(RtspStream),
+}
+
+/// A camera's stream (RFC 2326).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RtspStream {
+    /// `rtsp://host[:port]/path`, without user and password.
+    pub url: String,
+    /// User and password.
+    pub account: Option<(String, String)>,
+    /// What carries its pictures.
+    pub carrier: RtspCarrier,
+    /// From the exposure of a picture to its arrival, ms: what the camera needs to encode and send it.
+    pub latency_ms: u16,
+}
+
+impl RtspStream {
+    /// TCP port of its URL.
+    pub fn port(&self) -> u16 {
+        /// RFC 2326 §3.2.
+        const USUAL: u16 = 554;
+        let authority = self.url.split('/').nth(2).unwrap_or_default();
+        // An IPv6 address has colons of its own, in brackets.
+        let after_host = authority.rsplit(']').next().unwrap_or_default();
+        after_host.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(USUAL)
+    }
+}
+
+impl fmt::Debug for RtspStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the password: this goes into logs.
+        f.debug_struct("RtspStream").field("url", &self.url).field("carrier", &self.carrier).finish_non_exhaustive()
+    }
+}
+
+/// What carries the packets of an RTSP stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RtspCarrier {
+    /// The RTSP connection itself: nothing is lost, nothing needs a port of its own.
+    Tcp,
+    /// Datagrams.
+    Udp,
 }
 
 /// Where the return is heard.
@@ -197,6 +241,10 @@ pub enum FromMedia {
         /// Which session.
         session: SessionId,
     },
+    /// What became of the camera's picture.
+    Picture(PictureEvent),
+    /// The centre needs a key frame of the main encoding, which the camera makes itself.
+    KeyWanted,
 }
 
 /// Server's control process → a conference worker.
@@ -623,6 +671,18 @@ mod tests {
         assert_eq!(stage.routes().watched([&chair]), [Program::Officials].into());
         let json = serde_json::to_string(&stage).unwrap();
         assert_eq!(serde_json::from_str::<Stage>(&json).unwrap(), stage, "{json}");
+    }
+
+    #[test]
+    fn the_port_of_a_stream_is_in_its_url_or_the_usual_one() {
+        let port = |url: &str| {
+            let carrier = RtspCarrier::Tcp;
+            RtspStream { url: url.into(), account: None, carrier, latency_ms: 120 }.port()
+        };
+        assert_eq!(port("rtsp://10.0.0.9/a:1/b"), 554);
+        assert_eq!(port("rtsp://camera.local:8554/stream1"), 8_554);
+        assert_eq!(port("rtsp://[fd00::9]/stream1"), 554);
+        assert_eq!(port("rtsp://[fd00::9]:10554/stream1"), 10_554);
     }
 
     #[test]

@@ -226,6 +226,71 @@ texts! {
         vi: ["{0}: chưa có hình", "", ""],
         en: ["{0}: no picture", "", ""]
     }
+    /// Slate of a site whose box has lost its camera: {0} name.
+    SlateCameraAway {
+        vi: ["{0}: mất camera", "", ""],
+        en: ["{0}: camera unplugged", "", ""]
+    }
+    /// {0} camera, {1} what was seen.
+    PictureLost {
+        vi: ["Camera {0} không còn cho hình ({1}).", "Điểm cầu không có hình; tiếng vẫn tiếp tục.", "Kiểm tra cáp và nguồn của camera; hình tự trở lại khi camera có lại."],
+        en: ["The camera {0} gives no picture any more ({1}).", "The site has no picture; its sound goes on.", "Check the camera's cable and power; the picture comes back by itself when the camera does."]
+    }
+    /// {0} camera, {1} ms.
+    PictureBack {
+        vi: ["Camera {0} có hình trở lại sau {1} ms.", "", ""],
+        en: ["The camera {0} gives a picture again, after {1} ms.", "", ""]
+    }
+    /// {0} camera, {1} width, {2} height, {3} pictures a second, {4} kbit/s, {5} ms between key frames.
+    PictureUntouched {
+        vi: ["H.264 của camera {0} được gửi và ghi nguyên vẹn: {1}×{2}, {3} hình/giây, {4} kbit/s, hình khoá mỗi {5} ms.", "Kích thước và tốc độ do trung tâm yêu cầu không đến được bộ mã hoá của camera.", "Muốn thay đổi, đặt lại trong camera."],
+        en: ["The H.264 of the camera {0} is sent and recorded as it is: {1}×{2}, {3} pictures/s, {4} kbit/s, a key frame every {5} ms.", "Size and rate that the centre orders do not reach the camera's encoder.", "To change them, set them at the camera."]
+    }
+    /// {0} camera.
+    StreamNoFormat {
+        vi: ["H.264 của camera {0} không đọc được thông số.", "Thiết bị tự giải mã rồi mã hoá lại; nóng hơn và tốn điện hơn.", "Đặt camera ở H.264 Main hoặc High, rồi khởi động lại camera."],
+        en: ["The H.264 of the camera {0} has parameters that cannot be read.", "The box decodes it and encodes it again: it runs hotter and uses more power.", "Set the camera to H.264 Main or High and restart it."]
+    }
+    /// {0} camera.
+    StreamTooLarge {
+        vi: ["Hình của camera {0} lớn hơn 1920×1080.", "Thiết bị tự giải mã rồi mã hoá lại; nóng hơn và tốn điện hơn.", "Đặt camera ở 1280×720 hoặc 1920×1080."],
+        en: ["The picture of the camera {0} is larger than 1920×1080.", "The box decodes it and encodes it again: it runs hotter and uses more power.", "Set the camera to 1280×720 or 1920×1080."]
+    }
+    /// {0} camera.
+    StreamColours {
+        vi: ["Camera {0} gửi màu không phải 4:2:0 8 bit.", "Thiết bị tự giải mã rồi mã hoá lại; nóng hơn và tốn điện hơn.", "Đặt camera ở H.264 Main hoặc High."],
+        en: ["The camera {0} sends other colours than 4:2:0 with 8 bits.", "The box decodes it and encodes it again: it runs hotter and uses more power.", "Set the camera to H.264 Main or High."]
+    }
+    /// {0} camera.
+    StreamInterlaced {
+        vi: ["Camera {0} gửi hình xen kẽ.", "Thiết bị tự giải mã rồi mã hoá lại; nóng hơn và tốn điện hơn.", "Đặt camera ở hình liên tục (progressive), ví dụ 720p25 hoặc 1080p25."],
+        en: ["The camera {0} sends interlaced pictures.", "The box decodes it and encodes it again: it runs hotter and uses more power.", "Set the camera to progressive pictures, such as 720p25 or 1080p25."]
+    }
+    /// {0} camera.
+    StreamBFrames {
+        vi: ["Luồng H.264 của camera {0} có khung hình B.", "Thiết bị tự giải mã rồi mã hoá lại; nóng hơn và tốn điện hơn.", "Tắt khung hình B trong camera (profile Baseline, hoặc số khung B là 0)."],
+        en: ["The H.264 of the camera {0} has B frames.", "The box decodes it and encodes it again: it runs hotter and uses more power.", "Switch B frames off at the camera (profile Baseline, or 0 B frames)."]
+    }
+    /// {0} camera.
+    StreamRareKeyFrames {
+        vi: ["Camera {0} cho hình khoá quá thưa.", "Thiết bị tự giải mã rồi mã hoá lại; nóng hơn và tốn điện hơn.", "Đặt khoảng cách hình khoá (I-frame, GOP) của camera là 2 giây và tắt “smart codec” (H.264+)."],
+        en: ["The key frames of the camera {0} are too far apart.", "The box decodes it and encodes it again: it runs hotter and uses more power.", "Set the camera's key frame interval (I frame, GOP) to 2 s and switch its “smart codec” (H.264+) off."]
+    }
+    /// {0} camera.
+    StreamRateTooHigh {
+        vi: ["Camera {0} gửi nhiều hơn mức đường truyền có thể tải.", "Thiết bị tự giải mã rồi mã hoá lại; nóng hơn và tốn điện hơn.", "Đặt tốc độ bit của camera ở 1500 đến 4000 kbit/s."],
+        en: ["The camera {0} sends more than a line can be expected to carry.", "The box decodes it and encodes it again: it runs hotter and uses more power.", "Set the camera's bit rate to 1500 to 4000 kbit/s."]
+    }
+    /// {0} camera, {1} what it offers.
+    CameraCodec {
+        vi: ["Camera {0} không gửi H.264 mà gửi {1}.", "Điểm cầu này không có hình để gửi.", "Đặt luồng này của camera ở H.264, hoặc ghi địa chỉ của luồng H.264 vào cấu hình."],
+        en: ["The camera {0} sends {1}, not H.264.", "This site has no picture to send.", "Set this stream of the camera to H.264, or put the address of its H.264 stream into the configuration."]
+    }
+    /// {0} camera.
+    CameraLogin {
+        vi: ["Camera {0} không nhận tên đăng nhập hoặc mật khẩu.", "Điểm cầu này không có hình để gửi.", "Sửa camera.account trong agent.toml theo tài khoản của camera."],
+        en: ["The camera {0} does not accept user name or password.", "This site has no picture to send.", "Correct camera.account in agent.toml: the camera's own account."]
+    }
     /// {0} the most programs.
     ProgramsFull {
         vi: ["Máy chủ này chỉ làm được {0} chương trình trong một phiên (media.programs).", "Các điểm cầu vẫn nhận chương trình như trước.", "Tắt một chương trình khác, hoặc tăng media.programs trong server.toml rồi khởi động lại máy chủ."],

@@ -18,6 +18,7 @@ use bridgepoint_wire::commissioning::{
 use bridgepoint_wire::enrol::{Answer, Enrolled, Refusal, Request};
 use bridgepoint_wire::event::{Ack, CommandRefusal, Event, MutedBy, PressRefusal};
 use bridgepoint_wire::health::{Health, LinkHealth};
+use bridgepoint_wire::picture::{Figures, PictureEvent, Unfit};
 use bridgepoint_wire::presence::{Online, Presence};
 use bridgepoint_wire::sound::{MicrophoneEvent, MicrophoneFault};
 use bridgepoint_wire::twin::Desired;
@@ -66,13 +67,17 @@ fn v1_health() {
         disk_used_percent: 40.0,
         encoder_fps: Some(25.0),
         mic_dbfs: Some(-30.5),
+        channels_dbfs: vec![],
         link: Some(LinkHealth { up: true, rtt_ms: Some(1.5), loss_percent: 0.0, up_kbps: 2_000, down_kbps: 2_100 }),
         clock_offset_ms: Some(-3),
         version: "0.1.0".into(),
         media: "capturing".into(),
         temperature_c: Some(51.0),
     };
-    holds("v1-health.json", vec![measured, Health::default()]);
+    holds(
+        "v1-health.json",
+        vec![measured, Health::default(), Health { channels_dbfs: vec![-30.5, -127.0], ..Health::default() }],
+    );
 }
 
 #[test]
@@ -281,6 +286,28 @@ fn v1_event_microphone() {
         MicrophoneEvent::NoneWorks,
     ];
     holds("v1-event-microphone.json", events.map(Event::Microphone).into());
+}
+
+#[test]
+fn v1_event_picture() {
+    let camera = || "rtsp://192.168.10.20/stream1".to_owned();
+    let figures = Figures { width: 1280, height: 720, fps: 25, kbps: 2_040, key_every_ms: 2_000 };
+    let mut events = vec![
+        PictureEvent::Lost { camera: camera(), reason: "connection refused".into() },
+        PictureEvent::Back { camera: camera(), after_ms: 2_150 },
+        PictureEvent::Untouched { camera: camera(), figures },
+    ];
+    let reasons = [
+        Unfit::NoFormat,
+        Unfit::TooLarge { width: 2_560, height: 1_440 },
+        Unfit::Colours,
+        Unfit::Interlaced,
+        Unfit::BFrames,
+        Unfit::RareKeyFrames { none_for_ms: 5_040 },
+        Unfit::RateTooHigh { kbps: 16_000, most: 8_000 },
+    ];
+    events.extend(reasons.map(|why| PictureEvent::Transcoded { camera: camera(), why }));
+    holds("v1-event-picture.json", events.into_iter().map(Event::Picture).collect());
 }
 
 #[test]

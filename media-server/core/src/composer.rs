@@ -187,6 +187,13 @@ impl Composer {
         }
     }
 
+    /// A site's box has lost its camera, or has it again. Its slate is shown at once.
+    pub fn handle_sight(&mut self, code: &SiteCode, blind: bool) {
+        if let Some(tile) = self.tile(code) {
+            tile.handle_sight(blind);
+        }
+    }
+
     /// A site muted itself or was muted: its plate says so.
     pub fn handle_mute(&mut self, code: &SiteCode, on: bool) {
         if let Some(tile) = self.tile(code) {

@@ -581,6 +581,26 @@ fn a_slate_says_why_there_is_no_picture() {
     assert!(composer.compose(ms(40)).plane(0).data == reasons[1]);
 }
 
+#[test]
+fn a_box_without_its_camera_has_its_slate_at_once_and_no_old_picture_after_it() {
+    let mut composer = composer(&["Tri Lễ"]);
+    composer.handle_presence(&code("s0"), Presence::Live);
+    composer.handle_picture(&code("s0"), ms(0), picture(1_280, 720, 60));
+    assert_eq!(at(&composer.compose(ms(100)), 640, 200), 60);
+    composer.handle_sight(&code("s0"), true);
+    let away = composer.compose(ms(140)).plane(0).data.to_vec();
+    assert_eq!(away[20 * 1_280 + 640], 44);
+    // Its line as well: that is what a technician has to look after first.
+    composer.handle_presence(&code("s0"), Presence::Lost(LostReason::NoNetwork));
+    assert!(composer.compose(ms(180)).plane(0).data != away);
+    composer.handle_presence(&code("s0"), Presence::Live);
+    assert!(composer.compose(ms(220)).plane(0).data == away);
+    composer.handle_sight(&code("s0"), false);
+    assert_eq!(at(&composer.compose(ms(260)), 640, 20), 44, "still a slate: there is no picture yet");
+    composer.handle_picture(&code("s0"), ms(240), picture(1_280, 720, 60));
+    assert_eq!(at(&composer.compose(ms(340)), 640, 200), 60);
+}
+
 /// Nanoseconds for which this thread has been on a CPU.
 fn cpu_ns() -> f64 {
     let line = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();

@@ -233,6 +233,13 @@ impl Mixer {
         self.direct(now, &DirectorInput::Present { site: code.clone(), on });
     }
 
+    /// A site's box has lost its camera, or has it again: its sound goes on.
+    pub fn handle_sight(&mut self, code: &SiteCode, blind: bool) {
+        for scene in self.scenes.values_mut() {
+            scene.composer.handle_sight(code, blind);
+        }
+    }
+
     /// A site muted itself or was muted: shown, and not heard from the next block on.
     pub fn handle_mute(&mut self, now: Micros, code: &SiteCode, on: bool) {
         if on {

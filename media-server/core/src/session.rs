@@ -361,6 +361,9 @@ impl Session {
             Event::Microphone(event) => {
                 self.note(now_ms, "microphone", json!({ "site": site, "event": event }));
             }
+            Event::Picture(event) => {
+                self.note(now_ms, "picture", json!({ "site": site, "event": event }));
+            }
             // Of another session, or of no concern to one.
             Event::Joined { .. }
             | Event::Left { .. }

@@ -18,7 +18,7 @@ use crate::peer::{Admitted, Around, Peer};
 use crate::plan::Parties;
 use crate::seat::{Fate, Now, Seat, SeatEvent, Track};
 use crate::viewer::{Direction, Home, answer};
-use crate::{Encoding, Identity, LinkError, LinkHealth, Wish, stun};
+use crate::{Encoding, Identity, LinkError, LinkHealth, Sight, Wish, stun};
 
 /// A site of which nothing valid came for so long is down. Twice the time after which a box begins anew by itself.
 const DOWN_AFTER: Duration = Duration::from_secs(2);
@@ -74,6 +74,8 @@ pub enum CentreEvent {
         /// The block.
         packet: OpusPacket,
     },
+    /// What a box says of its own picture; said anew with each session of its.
+    Sight(SiteCode, Sight),
     /// Somebody who receives this program needs a key frame.
     KeyWanted(Program),
     /// Once a second.
@@ -504,7 +506,10 @@ impl Centre {
                 (SeatEvent::Sound(packet), Role::Site { code, .. }) => {
                     (self.events)(CentreEvent::Audio { site: code.clone(), packet });
                 }
-                (SeatEvent::Unit { .. } | SeatEvent::Sound(_), Role::Viewer(_))
+                (SeatEvent::Sight(sight), Role::Site { code, .. }) => {
+                    (self.events)(CentreEvent::Sight(code.clone(), sight));
+                }
+                (SeatEvent::Unit { .. } | SeatEvent::Sound(_) | SeatEvent::Sight(_), Role::Viewer(_))
                 | (SeatEvent::Path | SeatEvent::Connected | SeatEvent::Wish(_), _) => {}
             }
         }

@@ -1,13 +1,13 @@
 //! Takes from a process what it does not need, before it parses the first byte from the network.
 //!
-//! Landlock: it may write where it must and nowhere else. Seccomp: no new sockets, but for those that are left to it
-//! (Landlock has no rule for UDP). No new privileges.
+//! Landlock: it may write where it must and nowhere else, and reach one TCP port where it has to. Seccomp: no new sockets,
+//! but for those that are left to it. No new privileges.
 
 use std::path::Path;
 
 use landlock::{
-    ABI, Access as _, AccessFs, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetStatus,
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, NetPort, PathBeneath, PathFd, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus,
 };
 use nix::libc;
 use seccompiler::{
@@ -36,10 +36,18 @@ pub struct Limits<'a> {
 pub enum Sockets {
     /// None beside those that it has.
     None,
-    /// UDP alone: a box's line may change its address at any time, and names are resolved by it.
-    Udp,
-    /// The same, and sockets of this machine: its sound devices are a sound server's.
-    UdpAndLocal,
+    /// UDP: a box's line may change its address at any time, and names are resolved by it.
+    Udp {
+        /// And TCP to this port of any host: a camera on the network. (Which port: from Linux 6.7 on.)
+        tcp_to: Option<u16>,
+        /// And sockets of this machine: its sound devices are a sound server's.
+        local: bool,
+    },
+}
+
+impl Sockets {
+    /// UDP alone.
+    pub const UDP: Self = Self::Udp { tcp_to: None, local: false };
 }
 
 /// What came of it.
@@ -68,7 +76,11 @@ fn bind_files(limits: &Limits<'_>) -> Result<bool, landlock::RulesetError> {
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(abi))?
+        .handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?
         .create()?;
+    if let Sockets::Udp { tcp_to: Some(port), .. } = limits.sockets {
+        rules = rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
+    }
     let use_device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir;
     let devices: &[&str] = if limits.devices { &["/dev"] } else { &[] };
     let paths = READ
@@ -97,8 +109,12 @@ fn forbid_sockets(allowed: Sockets) -> Result<(), Box<dyn std::error::Error>> {
                 (libc::SYS_connect, always.clone()),
             ]
         }
-        Sockets::Udp => vec![(libc::SYS_socket, other_than_udp(&[])?)],
-        Sockets::UdpAndLocal => vec![(libc::SYS_socket, other_than_udp(&[libc::AF_UNIX])?)],
+        Sockets::Udp { tcp_to, local } => {
+            let stream = tcp_to.map(|_| libc::SOCK_STREAM);
+            let kinds: Vec<i32> = [libc::SOCK_DGRAM].into_iter().chain(stream).collect();
+            let others: &[i32] = if local { &[libc::AF_UNIX] } else { &[] };
+            vec![(libc::SYS_socket, other_than(&kinds, others)?)]
+        }
     };
     let filter = SeccompFilter::new(
         forbidden.into_iter().chain([(libc::SYS_listen, always)]).collect(),
@@ -110,8 +126,8 @@ fn forbid_sockets(allowed: Sockets) -> Result<(), Box<dyn std::error::Error>> {
     Ok(seccompiler::apply_filter_all_threads(&program)?)
 }
 
-/// `socket(2)` with any family but IP and `others`, or of IP with any type but datagrams.
-fn other_than_udp(others: &[i32]) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+/// `socket(2)` with any family but IP and `others`, or of IP with any type but these.
+fn other_than(kinds: &[i32], others: &[i32]) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     /// The bits of a socket's type that are not flags.
     const TYPE: u64 = 0xf;
     let argument = |index, op, value: i32| SeccompCondition::new(index, SeccompCmpArgLen::Dword, op, value as u64);
@@ -121,7 +137,7 @@ fn other_than_udp(others: &[i32]) -> Result<Vec<SeccompRule>, seccompiler::Backe
     let known: Vec<i32> = [libc::AF_INET, libc::AF_INET6].iter().chain(others).copied().collect();
     let mut rules = vec![SeccompRule::new(none_of(&known)?)?];
     // The filter knows no "masked and not equal".
-    for kind in (0..=TYPE as i32).filter(|kind| *kind != libc::SOCK_DGRAM) {
+    for kind in (0..=TYPE as i32).filter(|kind| !kinds.contains(kind)) {
         let mut conditions = none_of(others)?;
         conditions.push(argument(1, SeccompCmpOp::MaskedEq(TYPE), kind)?);
         rules.push(SeccompRule::new(conditions)?);

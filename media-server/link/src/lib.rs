@@ -17,6 +17,7 @@ pub mod order;
 mod peer;
 mod plan;
 mod seat;
+mod sight;
 mod site;
 mod stun;
 mod viewer;
@@ -33,6 +34,7 @@ pub use batch::raise_priority;
 pub use bridgepoint_wire::health::LinkHealth;
 pub use centre::{CentreEvent, CentreLink, CentreStats, Down};
 pub use crowd::{Crowd, Member};
+pub use sight::Sight;
 pub use site::{BoxEvent, BoxLink};
 pub use wish::Wish;
 

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use crate::LinkHealth;
+use crate::sight::{self, Sight};
 use crate::wish::Wish;
 
 /// How often each end says that it is there: five times within the second after which a box begins anew.
 pub(crate) const BEAT: Duration = Duration::from_millis(200);
 
 const MAGIC: [u8; 4] = *b"BPb1";
-/// A beat's own bytes; a wish may follow.
+/// A beat's own bytes; a wish (of the centre) or a sight (of a box) may follow.
 const LEN: usize = 16;
 
 /// The small message in both directions, also while no media flows: proof of a working SRTP session, and round-trip
@@ -21,11 +22,12 @@ pub(crate) struct Beats {
     theirs: Option<(u32, Instant)>,
     rtt: Option<Duration>,
     wish: Option<Wish>,
+    sight: Option<Sight>,
 }
 
 impl Beats {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { begin: now, next: now, theirs: None, rtt: None, wish: None }
+        Self { begin: now, next: now, theirs: None, rtt: None, wish: None, sight: None }
     }
 
     pub(crate) fn poll_timeout(&self) -> Instant {
@@ -37,6 +39,19 @@ impl Beats {
         if self.wish.replace(wish) != Some(wish) {
             self.next = self.next.min(now);
         }
+    }
+
+    /// The same of what a box sees.
+    pub(crate) fn tell(&mut self, sight: Sight, now: Instant) {
+        if self.sight.replace(sight) != Some(sight) {
+            self.next = self.next.min(now);
+        }
+    }
+
+    /// What a message of a box says of its picture.
+    pub(crate) fn sight(message: &[u8]) -> Option<Sight> {
+        let said: [u8; sight::LEN] = message.strip_prefix(&MAGIC)?.get(LEN - MAGIC.len()..)?.try_into().ok()?;
+        Some(Sight::from_bytes(said))
     }
 
     /// What a message of the other end wishes.
@@ -57,6 +72,7 @@ impl Beats {
         message[8..12].copy_from_slice(&echo.to_be_bytes());
         message[12..].copy_from_slice(&held.to_be_bytes());
         message.extend(self.wish.iter().flat_map(|wish| wish.to_bytes()));
+        message.extend(self.sight.iter().flat_map(|sight| sight.to_bytes()));
         Some(message)
     }
 
@@ -141,5 +157,19 @@ mod tests {
         a.say(Wish::Nothing, t + ms(40));
         assert_eq!(a.poll(t + ms(40)), None);
         assert_eq!(Beats::wish(&a.poll(t + ms(220)).unwrap()), Some(Wish::Nothing));
+    }
+
+    #[test]
+    fn what_a_box_sees_is_no_wish_and_a_wish_no_sight() {
+        let t = Instant::now();
+        let (mut a, mut b) = (Beats::new(t), Beats::new(t));
+        assert_eq!(Beats::sight(&a.poll(t).unwrap()), None);
+        a.tell(Sight::CameraAway, t);
+        assert_eq!(a.poll_timeout(), t, "at once");
+        let message = a.poll(t).unwrap();
+        assert!(b.handle(&message, t));
+        assert_eq!((Beats::sight(&message), Beats::wish(&message)), (Some(Sight::CameraAway), None));
+        b.say(Wish::Nothing, t);
+        assert_eq!(Beats::sight(&b.poll(t).unwrap()), None);
     }
 }

@@ -18,6 +18,7 @@ use crate::h264::{Arrived, Depacketizer, Frame, Payload};
 use crate::meter::{Beats, Volume};
 use crate::order::{PATIENCE, Reorder};
 use crate::plan::{self, Lane};
+use crate::sight::Sight;
 use crate::stun;
 use crate::wish::Wish;
 
@@ -62,6 +63,8 @@ pub(crate) enum SeatEvent {
     KeyWanted(Track),
     /// What the centre wants of the small encoding has changed.
     Wish(Wish),
+    /// What a box says of its picture has changed.
+    Sight(Sight),
 }
 
 /// What became of a datagram.
@@ -237,6 +240,7 @@ pub(crate) struct Seat {
     heard: Option<Instant>,
     beats: Option<Beats>,
     wished: Option<Wish>,
+    seen: Option<Sight>,
     due: Instant,
     pub volume: Volume,
     counts: (u64, u64),
@@ -259,6 +263,7 @@ impl Seat {
             heard: None,
             beats: None,
             wished: None,
+            seen: None,
             due: now,
             volume: Volume::default(),
             counts: (0, 0),
@@ -277,6 +282,14 @@ impl Seat {
     pub(crate) fn wish(&mut self, wish: Wish, now: Instant) {
         if let Some(beats) = &mut self.beats {
             beats.say(wish, now);
+            self.due = self.due.min(beats.poll_timeout());
+        }
+    }
+
+    /// Tells the centre what this box sees.
+    pub(crate) fn tell(&mut self, sight: Sight, now: Instant) {
+        if let Some(beats) = &mut self.beats {
+            beats.tell(sight, now);
             self.due = self.due.min(beats.poll_timeout());
         }
     }
@@ -441,6 +454,11 @@ impl Seat {
                     if wish.is_some() && wish != self.wished {
                         self.wished = wish;
                         events.extend(wish.map(SeatEvent::Wish));
+                    }
+                    let sight = Beats::sight(&feedback.payload);
+                    if sight.is_some() && sight != self.seen {
+                        self.seen = sight;
+                        events.extend(sight.map(SeatEvent::Sight));
                     }
                 }
             }

@@ -13,7 +13,7 @@ use crate::h264::packetize;
 use crate::meter::Volume;
 use crate::plan::{self, End, Parties};
 use crate::seat::{Now, Seat, SeatEvent, Streams, Track};
-use crate::{Encoding, Identity, LinkError, LinkHealth, Wish};
+use crate::{Encoding, Identity, LinkError, LinkHealth, Sight, Wish};
 
 /// Nothing valid for so long: the centre may be a new process that knows nothing of our session.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -59,6 +59,7 @@ pub struct BoxLink {
 pub(crate) enum ToLink {
     Video(Track, AccessUnit, SystemTime),
     Audio(OpusPacket, SystemTime),
+    Sight(Sight),
 }
 
 impl ToLink {
@@ -104,6 +105,11 @@ impl BoxLink {
     /// Sends a block of sound.
     pub fn send_audio(&self, packet: OpusPacket, captured: SystemTime) {
         self.send(ToLink::Audio(packet, captured));
+    }
+
+    /// Tells the centre whether there is a picture to send, now and whenever the link is made anew.
+    pub fn tell(&self, sight: Sight) {
+        self.send(ToLink::Sight(sight));
     }
 
     fn send(&self, media: ToLink) {
@@ -153,6 +159,7 @@ pub(crate) struct Site {
     out: Outbox,
     scratch: Vec<SeatEvent>,
     state: State,
+    sight: Sight,
     /// Handshakes that failed since the last that did not.
     failures: u32,
     /// Of sessions that were replaced since the last report.
@@ -181,6 +188,7 @@ impl Site {
             out: Outbox::new(),
             scratch: Vec::new(),
             state: State::Idle { again_at: now },
+            sight: Sight::default(),
             failures: 0,
             volume: Volume::default(),
             last_stats: now,
@@ -278,7 +286,7 @@ impl Site {
                     (self.events)(BoxEvent::KeyWanted(Encoding::Thumb));
                 }
                 SeatEvent::Wish(wish) => (self.events)(BoxEvent::ThumbWished(wish)),
-                SeatEvent::Connected | SeatEvent::KeyWanted(Track::Program) => {}
+                SeatEvent::Connected | SeatEvent::KeyWanted(Track::Program) | SeatEvent::Sight(_) => {}
             }
         }
     }
@@ -288,6 +296,9 @@ impl Site {
             let age = now.wall.duration_since(at).unwrap_or_default();
             now.mono.checked_sub(age).unwrap_or(now.mono)
         };
+        if let ToLink::Sight(sight) = media {
+            self.sight = sight;
+        }
         // From the end of DTLS on: the key frame that was then asked for must not be lost to a late first beat.
         let Some(seat) = self.state.seat() else {
             return;
@@ -297,6 +308,7 @@ impl Site {
                 seat.write_video(track, &packetize(&unit), unit.key, unit.ticks, captured(at), now.mono);
             }
             ToLink::Audio(packet, at) => seat.write_audio(&packet, captured(at), now.mono),
+            ToLink::Sight(sight) => seat.tell(sight, now.mono),
         }
     }
 
@@ -395,6 +407,7 @@ impl Site {
         self.remotes.retain(|remote| remote.is_ipv4() == local.is_ipv4());
         let rtc = plan::build(End::Box, &self.identity, &self.parties, local, &self.remotes, now.mono)?;
         let mut seat = Seat::new(rtc, local, self.origin, Streams::of_box(), now.mono).with_beats(now.mono);
+        seat.tell(self.sight, now.mono);
         seat.advance(now, &mut self.out, &mut self.scratch);
         Ok(seat)
     }

@@ -35,7 +35,7 @@ fn act(folder: &Path) {
         read: &[&read],
         write: &[&own],
         devices: false,
-        sockets: if std::env::var_os(UDP).is_some() { Sockets::Udp } else { Sockets::None },
+        sockets: if std::env::var_os(UDP).is_some() { Sockets::UDP } else { Sockets::None },
     };
     assert_eq!(confine(&limits), Confinement { files: true, sockets: true });
     let worked = [

@@ -44,6 +44,8 @@ pub struct Format {
     pub profile: [u8; 3],
     /// `chroma_format_idc` and the two bit depths; only of the High profiles, else `None`.
     pub high: Option<[u8; 3]>,
+    /// Pictures are whole frames, never fields (`frame_mbs_only_flag`).
+    pub progressive: bool,
 }
 
 impl Format {
@@ -110,8 +112,25 @@ impl Format {
         let width = (u64::from(width_mbs) * 16).checked_sub((left + right) * unit_x)?;
         let height = (u64::from(height_units) * 16 * fields).checked_sub((top + bottom) * unit_y * fields)?;
         let size = |pixels: u64| u16::try_from(pixels).ok().filter(|p| *p > 0);
-        Some(Self { width: size(width)?, height: size(height)?, profile: [profile_idc, constraints, level], high })
+        Some(Self {
+            width: size(width)?,
+            height: size(height)?,
+            profile: [profile_idc, constraints, level],
+            high,
+            progressive: frame_mbs_only,
+        })
     }
+}
+
+/// Whether a picture of `unit` refers to later ones (a B slice, ITU-T H.264 §7.3.3 and table 7-6).
+pub fn has_b_slice(unit: &AccessUnit) -> bool {
+    unit.nals().filter(|nal| nal.first().is_some_and(|head| matches!(head & 0x1F, 1 | 5))).any(|nal| {
+        // Both numbers are short; emulation prevention cannot begin before the third byte.
+        let head = without_emulation_prevention(&nal[1..nal.len().min(16)]);
+        let mut bits = Bits { bytes: &head, at: 0 };
+        let slice_type = bits.ue().and_then(|_first_mb| bits.ue());
+        slice_type.is_some_and(|slice_type| slice_type % 5 == 1)
+    })
 }
 
 /// RBSP from NAL unit payload: drops each 03 after two zero bytes (ITU-T H.264 §7.4.1).
@@ -192,6 +211,19 @@ mod tests {
         assert_eq!((format.width, format.height), (1920, 1080));
         assert_eq!(format.profile, [100, 0, 40]);
         assert_eq!(format.high, Some([1, 8, 8]));
+        assert!(format.progressive);
+    }
+
+    #[test]
+    fn b_slices_are_found_wherever_they_are_in_a_picture() {
+        // `first_mb_in_slice` 0 is the bit 1; then slice types 0 (P), 1 (B), 7 (I), 6 (B): 1, 010, 0001000, 00111.
+        let unit = |nals: &[[u8; 3]]| AccessUnit::from_nals(0, nals.iter().map(<[u8; 3]>::as_slice)).unwrap();
+        let (p, b, i, all_b) =
+            ([0x41, 0b1100_0000, 9], [0x01, 0b1010_0000, 9], [0x65, 0b1000_1000, 9], [0x01, 0b1001_1100, 9]);
+        assert!(!has_b_slice(&unit(&[p])) && !has_b_slice(&unit(&[i])));
+        assert!(has_b_slice(&unit(&[b])) && has_b_slice(&unit(&[all_b])) && has_b_slice(&unit(&[p, b])));
+        // Not a slice.
+        assert!(!has_b_slice(&unit(&[[0x06, 0b1010_0000, 9]])));
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub enum Input {
     Sound { site: SiteCode, packet: OpusPacket, arrived: Micros },
     /// A site came or was lost.
     Presence(SiteCode, Presence),
+    /// A box has no camera, or has it again.
+    Blind(SiteCode, bool),
     /// A site muted itself, or was muted.
     Mute(SiteCode, bool),
     /// On record, or no longer.
@@ -238,6 +240,7 @@ impl Mixing {
                 }
                 self.mixer.handle_presence(self.clock.now(), &site, presence);
             }
+            Input::Blind(site, blind) => self.mixer.handle_sight(&site, blind),
             Input::Mute(site, on) => self.mixer.handle_mute(self.clock.now(), &site, on),
             Input::OnRecord(on) => self.mixer.handle_on_record(on),
             Input::Sites(sites, encoders) => {

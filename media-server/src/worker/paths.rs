@@ -1,11 +1,11 @@
 //! Where a site's media go: to its file, to its tile's decoder, to the mix. Runs on the link's thread: never blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use bridgepoint_link::{CentreEvent, CentreStats, Down, Encoding};
+use bridgepoint_link::{CentreEvent, CentreStats, Down, Encoding, Sight};
 use bridgepoint_record::{Recorder, Stream};
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::local::{FromWorker, SiteStats, WorkerStats};
@@ -86,12 +86,14 @@ impl Tile {
 pub struct Paths {
     ends: Ends,
     tiles: BTreeMap<SiteCode, Tile>,
+    /// Their boxes say that their cameras are away.
+    blind: BTreeSet<SiteCode>,
 }
 
 impl Paths {
     /// No site yet.
     pub fn new(ends: Ends) -> Self {
-        Self { ends, tiles: BTreeMap::new() }
+        Self { ends, tiles: BTreeMap::new(), blind: BTreeSet::new() }
     }
 
     /// Something came out of the link.
@@ -118,6 +120,7 @@ impl Paths {
                 let arrived = self.ends.clock.now();
                 let _ = self.ends.mixing.send(Input::Sound { site, packet, arrived });
             }
+            CentreEvent::Sight(site, sight) => self.handle_sight(site, sight),
             CentreEvent::KeyWanted(program) => {
                 let _ = self.ends.mixing.send(Input::KeyWanted(program));
             }
@@ -138,6 +141,25 @@ impl Paths {
         self.ends.recorder.note(at_ms, kind, body);
         self.ends.line.say(FromWorker::Site { code: site.clone(), up });
         let _ = self.ends.mixing.send(Input::Presence(site, presence));
+    }
+
+    /// Said at once and again with each session of a box: what is no news is dropped.
+    fn handle_sight(&mut self, site: SiteCode, sight: Sight) {
+        let (blind, changed) = match sight {
+            Sight::CameraAway => (true, self.blind.insert(site.clone())),
+            Sight::Clear => (false, self.blind.remove(&site)),
+        };
+        if !changed {
+            return;
+        }
+        let at_ms = self.ends.clock.utc_ms(self.ends.clock.now());
+        let body = if blind {
+            serde_json::json!({ "site": site, "flows": false, "why": "camera-away" })
+        } else {
+            serde_json::json!({ "site": site, "flows": true })
+        };
+        self.ends.recorder.note(at_ms, "site-picture", body);
+        let _ = self.ends.mixing.send(Input::Blind(site, blind));
     }
 
     /// It may never come back, and a decoder is a process.

@@ -173,7 +173,7 @@ async fn measure(
     line: ViscaLine,
     mut sightings: UnboundedReceiver<Seen>,
 ) -> anyhow::Result<[Row; 2]> {
-    let (driver, told) = Driver::start(Way::Visca { line, travel: None });
+    let (driver, told) = Driver::start(Way::Visca { line, travel: None, presets: 6 });
     let core = Camera::new(Millis(0), Limits::none(), Presets::default());
     let mut rig = Rig { core, driver, told, begun: Instant::now(), here: false, stop: None };
     while !rig.here || rig.stop.is_some() {

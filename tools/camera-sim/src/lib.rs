@@ -4,4 +4,5 @@
 //! also the other's.
 
 pub mod onvif;
+pub mod rtsp;
 pub mod visca;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use camera_sim::{onvif, visca};
+use camera_sim::{onvif, rtsp, visca};
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Parser)]
@@ -43,6 +43,8 @@ enum Command {
     },
     /// An ONVIF camera with PTZ. Prints the address of its device service.
     Onvif(Onvif),
+    /// A camera that streams H.264 by RTSP. Prints its address.
+    Rtsp(Rtsp),
 }
 
 #[derive(Args)]
@@ -101,6 +103,36 @@ struct Onvif {
     late_ms: u64,
 }
 
+#[derive(Args)]
+struct Rtsp {
+    /// Where it listens; port 0 takes any free port.
+    #[arg(long, default_value = "127.0.0.1:8554")]
+    listen: SocketAddr,
+    /// H.264 byte stream (`ffmpeg -i FILE -an -c:v copy -bsf h264_mp4toannexb FILE.h264`), played round and round.
+    file: PathBuf,
+    /// Pictures a second.
+    #[arg(long, default_value_t = 25)]
+    fps: u32,
+    /// User name; without one everybody may watch.
+    #[arg(long, requires = "password")]
+    user: Option<String>,
+    /// Password.
+    #[arg(long)]
+    password: Option<String>,
+    /// How far its clock is ahead, milliseconds.
+    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
+    skew_ms: i64,
+    /// Its parameter sets are in the session description alone.
+    #[arg(long)]
+    sets_outside: bool,
+    /// After so many milliseconds no picture comes any more, and the connection stays open.
+    #[arg(long)]
+    stalls_after_ms: Option<u64>,
+    /// It takes connections and answers nothing.
+    #[arg(long)]
+    deaf: bool,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -117,6 +149,7 @@ async fn main() -> ExitCode {
             common.run(|ip| visca::Link::RawTcp(SocketAddr::new(ip, port.unwrap_or(5678)))).await
         }
         Command::Onvif(options) => serve_onvif(options).await,
+        Command::Rtsp(options) => serve_rtsp(options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -140,6 +173,27 @@ async fn serve_onvif(options: Onvif) -> anyhow::Result<()> {
     };
     let device = onvif::Device::start(config).await?;
     println!("{}", device.address());
+    told_to_end().await
+}
+
+async fn serve_rtsp(options: Rtsp) -> anyhow::Result<()> {
+    let config = rtsp::Config {
+        listen: options.listen,
+        file: options.file,
+        fps: options.fps,
+        account: options.user.zip(options.password),
+        skew_ms: options.skew_ms,
+        sets_outside: options.sets_outside,
+        stalls_after: options.stalls_after_ms.map(Duration::from_millis),
+        deaf: options.deaf,
+    };
+    tokio::select! {
+        done = rtsp::serve(config, |address| println!("rtsp://{address}/stream")) => done,
+        done = told_to_end() => done,
+    }
+}
+
+async fn told_to_end() -> anyhow::Result<()> {
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         _ = terminated.recv() => {}

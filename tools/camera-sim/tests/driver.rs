@@ -26,6 +26,8 @@ use tokio::time::{Instant, timeout};
 
 /// Long enough on a busy machine; a test that hangs fails then.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// More than every camera has.
+const PRESETS: u8 = 12;
 /// The simulator's ends (EVI-D70).
 const TRAVEL: Travel = Travel { pan: [-2_267, 2_267], tilt: [-400, 1_200], zoom: [0, 0x4000] };
 const LINKS: [&str; 4] = ["visca-serial", "visca-ip --port 0", "visca-raw --udp --port 0", "visca-raw --tcp --port 0"];
@@ -59,7 +61,7 @@ impl Beside {
             }
             _ => panic!("{link}"),
         };
-        (Self::Visca(sim), Way::Visca { line, travel: Some(TRAVEL) })
+        (Self::Visca(sim), Way::Visca { line, travel: Some(TRAVEL), presets: PRESETS })
     }
 
     async fn onvif() -> (Self, Way) {
@@ -229,7 +231,7 @@ async fn an_operator_drives_it_sends_it_to_places_and_to_presets() {
         rig.ask(CameraAction::GoTo(away)).unwrap();
         rig.until("it is there", |rig| rig.beside.is_near(away)).await;
         rig.until("the core knows", |rig| rig.has_stopped(StopReason::Arrived)).await;
-        let preset = PresetNumber::clamped(3);
+        let preset = PresetNumber::clamped(PRESETS.into());
         let name_of_it = PresetName::try_from("Bàn chủ trì").unwrap();
         rig.until("it stands", |rig| !rig.beside.moves()).await;
         rig.ask(CameraAction::Store { preset, name: name_of_it }).unwrap();
@@ -301,6 +303,7 @@ async fn a_camera_that_is_not_there_is_looked_for_and_a_person_is_told_once() {
     let way = |port| Way::Visca {
         line: ViscaLine::Raw { host: "127.0.0.1".into(), transport: Transport::Tcp, port },
         travel: None,
+        presets: PRESETS,
     };
     // A port that is taken, and on which nobody listens.
     let taken = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::sites::{Site, is_device};
+use crate::sites::{Site, is_device, is_stream};
 use crate::words::say;
 use crate::workspace::{output, run, target};
 
@@ -58,7 +58,11 @@ pub fn of_sites(sites: &[Site]) -> Result<Vec<PathBuf>> {
         clips.push(match &site.camera {
             Some(camera) => {
                 check(camera)?;
-                fs::canonicalize(camera).with_context(|| camera.display().to_string())?
+                if is_stream(camera) {
+                    camera.clone()
+                } else {
+                    fs::canonicalize(camera).with_context(|| camera.display().to_string())?
+                }
             }
             None => talking(&folder, n, site)?,
         });

@@ -39,7 +39,7 @@ pub struct Args {
     /// Where everything is kept; target/demo when absent.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A site, and the film (or camera, /dev/video0) that its box sees: CODE[:NAME]=FILE; 2 to 9 times.
+    /// A site, and the film (or camera, /dev/video0 or rtsp://…) that its box sees: CODE[:NAME]=FILE; 2 to 9 times.
     #[arg(long, value_name = "CODE[:NAME]=FILE")]
     site: Vec<Site>,
     /// Layout of the program.

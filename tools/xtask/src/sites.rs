@@ -14,13 +14,18 @@ pub struct Site {
     pub code: String,
     /// Its name (NFC), as its plate shows it.
     pub name: String,
-    /// What the box uses as camera and microphone: a file, or a V4L2 node. A demo talker when absent.
+    /// What the box uses as camera and microphone: a file, a V4L2 node, or an `rtsp://` address. A demo talker when absent.
     pub camera: Option<PathBuf>,
 }
 
-/// Whether what a box films is a device and no file.
+/// Whether what a box films is a device or a camera on the network, and no file.
 pub fn is_device(camera: &Path) -> bool {
-    camera.starts_with("/dev")
+    camera.starts_with("/dev") || is_stream(camera)
+}
+
+/// Whether what a box films is a camera on the network.
+pub fn is_stream(camera: &Path) -> bool {
+    camera.to_str().is_some_and(|url| url.starts_with("rtsp://"))
 }
 
 /// Communes and wards of Nghệ An (codes of 1 July 2025).
@@ -63,8 +68,9 @@ impl FromStr for Site {
 
     /// `CODE[:NAME]=FILE`. A name may hold `=`: the first split whose right side exists is taken, else the first.
     fn from_str(text: &str) -> Result<Self> {
+        let is_there = |camera: &Path| is_stream(camera) || camera.exists();
         let splits = || text.match_indices('=').map(|(at, _)| (&text[..at], PathBuf::from(&text[at + 1..])));
-        let Some((who, camera)) = splits().find(|(_, file)| file.exists()).or_else(|| splits().next()) else {
+        let Some((who, camera)) = splits().find(|(_, file)| is_there(file)).or_else(|| splits().next()) else {
             bail!("--site {text}: CODE=FILE or CODE:NAME=FILE is expected");
         };
         let (code, name) = who.split_once(':').map_or((who, None), |(code, name)| (code, Some(name)));
@@ -72,7 +78,7 @@ impl FromStr for Site {
         if !fits {
             bail!("--site {text}: “{code}” is no site code (1 to 16 of A-Z a-z 0-9 and “-”, such as 17611)");
         }
-        if !camera.exists() {
+        if !is_there(&camera) {
             bail!("--site {text}: there is no file {}", camera.display());
         }
         let name = name.map(str::trim).filter(|name| !name.is_empty()).or_else(|| known_name(code)).unwrap_or(code);

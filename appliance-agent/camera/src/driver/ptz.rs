@@ -29,6 +29,8 @@ enum Came {
     Moved(Option<Ticket>, Result<(), CameraError>),
     Looked(Ticket, Result<Position, CameraError>),
     Stopped(Result<(), CameraError>),
+    /// A key frame was asked for.
+    Synchronized(Result<(), CameraError>),
 }
 
 type Work<'a> = Pin<Box<dyn Future<Output = Came> + Send + 'a>>;
@@ -73,6 +75,10 @@ pub(super) async fn run<P: Ptz>(camera: P, ends: &mut Ends) -> Ended {
                 Some((ticket, call)) => lanes.handle_call(ticket, call, ends).await.map(|()| None),
                 None => return Ended::Over,
             },
+            Some(()) = ends.keys.recv() => {
+                lanes.work.push(Box::pin(async { Came::Synchronized(camera.synchronize().await) }));
+                Ok(None)
+            }
             Some(came) = lanes.work.next() => lanes.handle(came, ends).await,
             () = sleep_until(again) => {
                 lanes.drive_on();
@@ -190,6 +196,13 @@ impl<P: Ptz> Lanes<'_, P> {
             Came::Stopped(done) => {
                 self.stopping = false;
                 (std::mem::take(&mut self.stops), done.err())
+            }
+            // It is the picture's affair, and moves nothing: the key frame comes when the camera makes its next one.
+            Came::Synchronized(done) => {
+                if let Err(error) = done {
+                    tracing::debug!("no key frame: {error}");
+                }
+                return Ok(None);
             }
             Came::Looked(ticket, looked) => {
                 self.looking = false;

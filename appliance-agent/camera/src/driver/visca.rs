@@ -18,13 +18,11 @@ use tokio::time::Instant;
 use super::wire::{self, Wire};
 use super::{Ended, Ends, Told, sleep_until};
 
-/// Every camera has memories 0 to 5 (EVI-D70, `CAM_Memory`); presets 1 to 6 are kept in them.
-const PRESETS: u8 = 6;
 /// The fastest tilt of cameras that do not tell it: those of most makers end here, Sony's later.
 const USUAL_TILT: u8 = 0x14;
 
 /// Carries one connection until the line breaks.
-pub(super) async fn run(line: &ViscaLine, travel: Option<Travel>, ends: &mut Ends) -> Ended {
+pub(super) async fn run(line: &ViscaLine, model: (Option<Travel>, u8), ends: &mut Ends) -> Ended {
     let lost = |found, error: std::io::Error| Ended::Lost {
         found,
         why: (Text::PtzSilent, vec![wire::name(line), error.to_string()]),
@@ -33,7 +31,7 @@ pub(super) async fn run(line: &ViscaLine, travel: Option<Travel>, ends: &mut End
         Ok(wire) => wire,
         Err(error) => return lost(false, error),
     };
-    let mut camera = Translator::new(wire::config(line), travel);
+    let mut camera = Translator::new(wire::config(line), model);
     let ended = exchange(&mut wire, &mut camera, ends).await;
     let found = camera.was_here;
     if camera.is_here && ends.tell(Told::Away).await.is_err() {
@@ -100,6 +98,8 @@ enum Until {
 struct Translator {
     session: Session,
     travel: Option<Travel>,
+    /// Ours from 1 on are kept in its memories from 0 on.
+    presets: u8,
     fastest: (PanSpeed, TiltSpeed),
     digits: Digits,
     /// The question for the fastest speeds: the first one to a camera that was found.
@@ -113,10 +113,11 @@ struct Translator {
 }
 
 impl Translator {
-    fn new(config: visca::Config, travel: Option<Travel>) -> Self {
+    fn new(config: visca::Config, (travel, presets): (Option<Travel>, u8)) -> Self {
         Self {
             session: Session::new(config, Millis(0)),
             travel,
+            presets,
             fastest: (PanSpeed::MAX, TiltSpeed::new(USUAL_TILT).unwrap_or(TiltSpeed::MAX)),
             digits: Digits::Four,
             greeting: None,
@@ -136,7 +137,7 @@ impl Translator {
         Capabilities {
             axes: Axis::ALL.into(),
             means: means.into_iter().collect(),
-            presets: PRESETS,
+            presets: self.presets,
             // How many degrees a second its speeds are, the camera does not say.
             full_speed: [0; 3],
         }
@@ -150,9 +151,9 @@ impl Translator {
                 (axes.map(|axis| Command::Stop(axis).into()).to_vec(), Until::Accepted)
             }
             Call::GoTo(position) => (self.go_to(position), Until::Done),
-            Call::Recall(preset) => (on_memory(preset, Command::PresetRecall), Until::Done),
-            Call::Store(preset) => (on_memory(preset, Command::PresetSet), Until::Done),
-            Call::Clear(preset) => (on_memory(preset, Command::PresetReset), Until::Done),
+            Call::Recall(preset) => (self.on_memory(preset, Command::PresetRecall), Until::Done),
+            Call::Store(preset) => (self.on_memory(preset, Command::PresetSet), Until::Done),
+            Call::Clear(preset) => (self.on_memory(preset, Command::PresetReset), Until::Done),
             Call::Home => (vec![Command::Home.into()], Until::Done),
             Call::AskPosition if self.travel.is_some() => {
                 self.place = (None, None);
@@ -207,6 +208,13 @@ impl Translator {
             _ => Command::Zoom(Zoom::Wide(zoom_speed)),
         };
         vec![head.into(), lens.into()]
+    }
+
+    /// Nothing, where the camera keeps no such preset.
+    fn on_memory(&self, preset: PresetNumber, command: impl FnOnce(Preset) -> Command) -> Vec<Request> {
+        let number = preset.get();
+        let memory = (1..=self.presets).contains(&number).then(|| Preset::new(number - 1).ok()).flatten();
+        memory.map(|memory| command(memory).into()).into_iter().collect()
     }
 
     /// Nothing, where the camera's travel is not known.
@@ -315,12 +323,6 @@ impl Translator {
 fn speed(percent: i8, fastest: u8) -> u8 {
     let share = f32::from(percent.unsigned_abs()) / 100.0;
     ((share * f32::from(fastest)).round() as u8).clamp(1, fastest)
-}
-
-fn on_memory(preset: PresetNumber, command: impl FnOnce(Preset) -> Command) -> Vec<Request> {
-    let number = preset.get();
-    let memory = (1..=PRESETS).contains(&number).then(|| Preset::new(number - 1).ok()).flatten();
-    memory.map(|memory| command(memory).into()).into_iter().collect()
 }
 
 fn position(head: visca::Position, ZoomPosition(lens): ZoomPosition, travel: Travel) -> Position {

@@ -461,6 +461,10 @@ impl Ptz for OnvifCamera {
         self.goto_spot(Spot::Home, self.unable("go home before a home is set")).await
     }
 
+    async fn synchronize(&self) -> Result<(), CameraError> {
+        self.client.synchronize(&self.profile).await
+    }
+
     async fn set_home(&self) -> Result<(), CameraError> {
         if !self.home_is_here() {
             let done = self.client.call(&SetHomePosition { profile: &self.profile.token }, MOVE).await;

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::device::{Addresses, GetCapabilities, GetServices, GetSystemDateAndTime};
 use super::http::{Endpoint, post};
 use super::login::{Credential, HttpReply, Login, MOST_ATTEMPTS, Verdict};
-use super::media::{GetProfiles, GetProfiles2, GetStreamUri, GetStreamUri2, Profile};
+use super::media::{GetProfiles, GetProfiles2, GetStreamUri, GetStreamUri2, Profile, SetSynchronizationPoint};
 use super::soap::{self, Fault, FaultKind, Garbled, Request, Service};
 use crate::CameraError;
 
@@ -92,6 +92,21 @@ impl Client {
             }
         }
         self.call(&GetStreamUri { profile }, SETUP).await
+    }
+
+    /// A key frame of a profile's stream, now.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn synchronize(&self, profile: &Profile) -> Result<(), CameraError> {
+        let profile = &profile.token;
+        if self.media2.is_some() {
+            match self.call(&SetSynchronizationPoint::<true> { profile }, SETUP).await {
+                Err(CameraError::Refused { .. } | CameraError::Garbled { .. }) if self.media.is_some() => {}
+                done => return done,
+            }
+        }
+        self.call(&SetSynchronizationPoint::<false> { profile }, SETUP).await
     }
 
     /// Sends one request and reads its answer, within `within` with everything that the login needs.

@@ -1,6 +1,7 @@
 //! The media services: profiles, and where their streams are.
 //!
-//! Source: ONVIF Media Service Specification, §5.2 (`GetProfiles`), §5.15.1 (`GetStreamUri`); Media2, §5.2.3 and §5.4.1.
+//! Source: ONVIF Media Service Specification, §5.2 (`GetProfiles`), §5.15.1 (`GetStreamUri`), §5.16.2
+//! (`SetSynchronizationPoint`); Media2, §5.2.3, §5.4.1 and §5.4.3.
 
 use super::soap::{Garbled, Request, Service, leaf, required};
 use super::xml::Element;
@@ -56,6 +57,26 @@ fn read_profile(profile: &Element, ptz: Option<&Element>) -> Result<Profile, Gar
         name: profile.child("Name").map_or("", Element::text).to_owned(),
         ptz: ptz.and_then(|ptz| ptz.attribute("token")).map(ToOwned::to_owned),
     })
+}
+
+/// A key frame of a profile's stream, now: of the first media service, or of the second (`SECOND`).
+pub struct SetSynchronizationPoint<'a, const SECOND: bool> {
+    /// Whose stream.
+    pub profile: &'a str,
+}
+
+impl<const SECOND: bool> Request for SetSynchronizationPoint<'_, SECOND> {
+    type Answer = ();
+    const NAME: &'static str = "SetSynchronizationPoint";
+    const SERVICE: Service = if SECOND { Service::Media2 } else { Service::Media };
+
+    fn write(&self, out: &mut String) {
+        leaf(out, "ProfileToken", self.profile);
+    }
+
+    fn read(_: &Element) -> Result<(), Garbled> {
+        Ok(())
+    }
 }
 
 /// Where a profile's stream is, by the first media service: an RTSP address without user and password.

@@ -298,6 +298,10 @@ impl Ptz for UvcCamera {
         self.inner.set(turn, controls.map(|control| (control, control.default())).collect()).await
     }
 
+    async fn synchronize(&self) -> Result<(), CameraError> {
+        Err(CameraError::Unable { camera: Arc::clone(&self.inner.camera), action: "make a key frame" })
+    }
+
     async fn set_home(&self) -> Result<(), CameraError> {
         let here = self.position().await?;
         self.spots.put(Spot::Home, here);

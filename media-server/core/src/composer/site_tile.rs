@@ -75,6 +75,8 @@ pub(super) struct SiteTile {
     pub(super) speaking: bool,
     pub(super) delay: Option<Micros>,
     muted: bool,
+    /// Its box has said that its camera is away.
+    blind: bool,
     waiting: VecDeque<(Micros, Picture)>,
     shown: Option<Shown>,
     plate: Option<(Overlay, u64)>,
@@ -91,6 +93,7 @@ impl SiteTile {
             speaking: false,
             delay: None,
             muted: false,
+            blind: false,
             waiting: VecDeque::new(),
             shown: None,
             plate: None,
@@ -149,6 +152,16 @@ impl SiteTile {
         }
     }
 
+    /// A box that has no camera has nothing to wait for: what it sent last is not shown for another moment, nor again when
+    /// the camera is back.
+    pub(super) fn handle_sight(&mut self, blind: bool) {
+        self.blind = blind;
+        if blind {
+            self.waiting.clear();
+            self.shown = None;
+        }
+    }
+
     /// Takes the picture that is due and paints what is missing: all that [`SiteTile::draw`] will need.
     pub(super) fn prepare(&mut self, now: Micros, serials: &mut Serials, pen: &Pen<'_>) -> Content {
         self.advance(now, serials);
@@ -192,6 +205,7 @@ impl SiteTile {
     /// `None` while there is a picture to show.
     fn slate_text(&self, now: Micros) -> Option<Text> {
         match (&self.shown, self.presence) {
+            (_, Presence::Live) if self.blind => Some(Text::SlateCameraAway),
             (Some(shown), _) if now - shown.since < LAST_PICTURE => None,
             (_, Presence::Waiting) | (None, Presence::Live) => Some(Text::SlateWaiting),
             (Some(_), Presence::Live) => Some(Text::SlateNoPicture),

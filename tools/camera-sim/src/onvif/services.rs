@@ -136,9 +136,10 @@ fn media(shared: &Shared, service: &str, request: &Node) -> Done {
              <v:Profiles token=\"{PROFILE}\" fixed=\"true\"><tt:Name>main</tt:Name><tt:PTZConfiguration token=\"PTZ_1\">\
              <tt:Name>PTZ</tt:Name><tt:NodeToken>Node_1</tt:NodeToken></tt:PTZConfiguration></v:Profiles></v:GetProfilesResponse>"
         )),
-        "GetStreamUri" if soap::text(request, "ProfileToken") != Some(PROFILE) => {
+        "GetStreamUri" | "SetSynchronizationPoint" if soap::text(request, "ProfileToken") != Some(PROFILE) => {
             refuse(&["InvalidArgVal", "NoProfile"], "no such profile")
         }
+        "SetSynchronizationPoint" => Ok("<v:SetSynchronizationPointResponse/>".to_owned()),
         "GetStreamUri" => {
             let host = shared.host.rsplit_once(':').map_or(shared.host.as_str(), |(host, _)| host);
             let uri = format!("rtsp://{host}:554/{PROFILE}");

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::centre::{Centre, toml_text};
 use super::{Equipment, Plan};
 use crate::process::{Spec, Supervisor, wait_for};
-use crate::sites::{Site, is_device};
+use crate::sites::{Site, is_device, is_stream};
 use crate::summary::{self, BoxStatus, Identity};
 use crate::workspace::{Programs, gst_registry, output, root};
 
@@ -98,14 +98,20 @@ impl AtBox {
 
     fn agent_toml(&self, centre: &Centre, clip: &Path, decode_return: bool) -> String {
         let path = |path: &Path| toml_text(&path.display().to_string());
-        let (board, camera) = if is_device(clip) { ("pc", "video") } else { ("sim", "clip") };
+        let (board, camera) = if is_stream(clip) {
+            ("sim", format!("stream = {{ url = {} }}", path(clip)))
+        } else if is_device(clip) {
+            ("pc", format!("video = {}", path(clip)))
+        } else {
+            ("sim", format!("clip = {}", path(clip)))
+        };
         let board = self.equipment.board.clone().unwrap_or_else(|| root().join("board").join(board));
         let (keys, sections) = &self.equipment.keys;
         let control = if is_device(clip) { String::new() } else { visca(self.camera_port) };
         format!(
             "data_dir = {}\nrecords_dir = {}\nreturns_dir = {}\nruntime_dir = {}\nserial = {}\nboard = {}\npanel = {}\n\
              decode_return = {decode_return}\npreset = \"ultrafast\"\n{keys}\n[bootstrap]\nbroker = {}\nca = {}\ncert = {}\nkey = {}\n\n\
-             [camera]\n{camera} = {}\n{control}{sections}",
+             [camera]\n{camera}\n{control}{sections}",
             path(&self.data),
             path(&self.records),
             path(&self.returns),
@@ -117,7 +123,6 @@ impl AtBox {
             path(&centre.bootstrap.ca),
             path(&centre.bootstrap.cert),
             path(&centre.bootstrap.key),
-            path(clip),
         )
     }
 
