@@ -31,6 +31,8 @@ export function sentence(event, nameOf) {
       return t("event.Fault", fill(known, body.details ?? []));
     }
     case "Camera": return camera(body);
+    case "Commissioned": return t("event.Commissioned", body.serial);
+    case "TestCallWanted": return t("event.TestCallWanted");
     case "FellBack": return t("event.FellBack", body.slot);
     default: return name; // a newer box: its own word is better than silence
   }

@@ -11,6 +11,7 @@ pub mod encode;
 mod error;
 pub mod jitter;
 pub mod pace;
+mod painter;
 pub mod picture;
 mod pipeline;
 pub mod playout;
@@ -18,6 +19,7 @@ mod returns;
 pub mod session;
 pub mod sound;
 pub mod timeline;
+mod trial;
 
 pub use bridgepoint_link::Encoding;
 pub use error::MediaError;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use bridgepoint_link::{BoxEvent, BoxLink, Encoding, Identity, LinkHealth, Wish};
 use bridgepoint_record::{RecordError, RecordEvent, Recorder, RecorderConfig, Role, Stream};
-use bridgepoint_wire::command::Join;
+use bridgepoint_wire::command::{Join, VideoOrder};
 use bridgepoint_wire::jws::Signer;
 use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig};
 use bridgepoint_wire::media::{AccessUnit, OpusPacket, VIDEO_RATE};
@@ -59,12 +59,13 @@ impl Source {
         }
     }
 
-    fn start(
+    /// Starts to capture, pictures of at most the size of `main`, `fps` of them a second.
+    pub(crate) fn start(
         &mut self,
-        order: &Join,
+        main: VideoOrder,
+        fps: u8,
         on_captured: impl FnMut(Captured) + Send + 'static,
     ) -> Result<Instant, MediaError> {
-        let (main, fps) = (order.main, order.main.fps.max(order.thumb.fps));
         match self {
             Self::Clip(clip) => {
                 clip.set_fps(fps);
@@ -234,7 +235,8 @@ impl Session {
         // The old camera's threads end before new encoders send on the same streams.
         self.source = None;
         let contribution = self.contribution(source.is_clip())?;
-        source.start(&self.order, contribution)?;
+        let (main, thumb) = (self.order.main, self.order.thumb);
+        source.start(main, main.fps.max(thumb.fps), contribution)?;
         self.source = Some(source);
         Ok(())
     }
@@ -312,6 +314,13 @@ impl Session {
     /// Mutes or opens the microphone.
     pub fn set_muted(&self, muted: bool) {
         self.gauges.muted.store(muted, Ordering::Relaxed);
+    }
+
+    /// The screen's owner has let go of it: the program is drawn from now on.
+    pub fn take_screen(&self) {
+        if let Some(playout) = &self.playout {
+            playout.feed().screen();
+        }
     }
 
     /// Figures since the last call, which was `since` ago.
@@ -406,6 +415,7 @@ fn start_playout(config: &MediaConfig, order: &Join, timeline: Timeline, tell: &
         returns,
         session: order.session.clone(),
         origin_ms: order.origin_ms,
+        screen: config.screen.clone(),
     };
     let events = || {
         let tell = Arc::clone(tell);
@@ -413,6 +423,7 @@ fn start_playout(config: &MediaConfig, order: &Join, timeline: Timeline, tell: &
             PlayoutEvent::FirstShown(at) => {
                 tell(SessionEvent::Say(FromMedia::ProgramShown { at_ms: timeline.utc_ms(at) }));
             }
+            PlayoutEvent::ScreenWanted => tell(SessionEvent::Say(FromMedia::ScreenWanted)),
             PlayoutEvent::Fault(error) => {
                 tracing::error!("{error}");
                 fault(&tell, &error);

@@ -108,6 +108,9 @@ pub enum Event {
     Microphone(MicrophoneEvent),
     /// A technician has put up, exchanged or moved the box, and every proof is there.
     Commissioned(Box<CommissioningReport>),
+    /// A technician wants to measure the line and to hear and see what comes back: the centre answers with
+    /// [`crate::command::Order::TestCall`].
+    TestCallWanted,
 }
 
 /// Why a press meant nothing.
