@@ -219,7 +219,7 @@ fn a_technician_is_led_from_the_cable_to_the_green_lamp() {
     table.plug("1");
     let refused = table.sees(Text::FaultCentreRefused, STEP);
     assert_ne!(none, refused);
-    assert_eq!(table.lamps(&stack)["ready"], "Off", "not green before the end");
+    assert_eq!(table.lamps(&stack)["ready"], "off", "not green before the end");
 
     // Somebody mends the line: the box is switched off and on.
     table.switch_off();
@@ -252,10 +252,10 @@ fn a_technician_is_led_from_the_cable_to_the_green_lamp() {
     });
     playing.unwrap().save(&table.pictures.join("90-playing.png")).unwrap();
     table.sees(Text::DoingConfirm, STEP);
-    assert_eq!(table.lamps(&stack)["ready"], "Off");
+    assert_eq!(table.lamps(&stack)["ready"], "off");
     table.type_keys("\n");
     let done = table.sees(Text::ReportDone, STEP);
-    wait_for("the green lamp", STEP, || Ok((table.lamps(&stack)["ready"] == "On").then_some(()))).unwrap();
+    wait_for("the green lamp", STEP, || Ok((table.lamps(&stack)["ready"] == "on").then_some(()))).unwrap();
     // Twelve green marks in the list of steps.
     assert!(done.count((40, 96, 60, 570), [94, 222, 132]) > 12 * 100);
 
