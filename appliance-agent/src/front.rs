@@ -64,7 +64,8 @@ impl Front {
     /// # Errors
     /// An [`Ending`].
     pub fn open(config: &Arc<Config>) -> Result<Self, Ending> {
-        let failed = |e: &dyn std::fmt::Display| Ending::world(Text::DiskNotWritable, [&config.runtime_dir.display(), e]);
+        let failed =
+            |e: &dyn std::fmt::Display| Ending::world(Text::DiskNotWritable, [&config.runtime_dir.display(), e]);
         let terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
         let interrupt = signal(SignalKind::interrupt()).map_err(|e| failed(&e))?;
         let alone = Face { lamps: lamps(Showing::Alone, false), occupation: Occupation::Idle };

@@ -45,7 +45,8 @@ impl Glass {
         let (orders, received) = channel();
         let (freed, free) = mpsc::channel(4);
         let (at, lang) = (config.at.clone(), config.lang);
-        let drawing = move || Drawing { at, lang, fonts, display: None, bytes: Vec::new(), told: false }.run(&received, &freed);
+        let drawing =
+            move || Drawing { at, lang, fonts, display: None, bytes: Vec::new(), told: false }.run(&received, &freed);
         std::thread::Builder::new()
             .name("screen".into())
             .spawn(drawing)

@@ -108,12 +108,8 @@ impl Installation {
     fn begin(config: Arc<Config>, start: Start, answers: mpsc::Sender<Sense>) -> Self {
         tracing::info!(?start, "installation");
         let is_move = matches!(start, Start::Move { .. });
-        let setup = Setup {
-            serial: config.serial.clone(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            needs: NEEDS,
-            start,
-        };
+        let setup =
+            Setup { serial: config.serial.clone(), version: env!("CARGO_PKG_VERSION").into(), needs: NEEDS, start };
         Self {
             config,
             core: Commissioning::new(Millis(0), setup),
@@ -302,11 +298,14 @@ impl Installation {
         let trial = match task {
             Task::TryCentre => {
                 let (config, answers) = (Arc::clone(&self.config), self.answers.clone());
-                self.running = Some((attempt, tokio::spawn(async move {
-                    let found = centre::reach(&config).await;
-                    let fact = Fact::Answer(attempt, Answer::Centre(found));
-                    let _ = answers.send(Sense::Fact(fact)).await;
-                })));
+                self.running = Some((
+                    attempt,
+                    tokio::spawn(async move {
+                        let found = centre::reach(&config).await;
+                        let fact = Fact::Answer(attempt, Answer::Centre(found));
+                        let _ = answers.send(Sense::Fact(fact)).await;
+                    }),
+                ));
                 return None;
             }
             Task::Enrol(code) => {

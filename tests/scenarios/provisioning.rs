@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bridgepoint_wire::jws::PublicKey;
-use bridgepoint_wire::text::{Lang, Text};
+use bridgepoint_wire::text::Text;
 use nix::sys::signal::Signal;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -24,6 +24,8 @@ use xtask::stack::free_tcp_ports;
 
 /// A step that needs nothing measured, on a busy machine.
 const STEP: Duration = Duration::from_secs(30);
+/// Steps that encode: a machine that others use as well fails some tries.
+const BUSY: Duration = Duration::from_mins(3);
 /// Two ways of 30 s, and what comes before.
 const SPEED: Duration = Duration::from_mins(2);
 
@@ -241,17 +243,17 @@ fn a_technician_is_led_from_the_cable_to_the_green_lamp() {
     // Power cut: the identity is kept, the steps begin again.
     table.switch_off();
     table.switch_on(&stack);
-    table.sees(Text::DoingEncoder, STEP * 2);
-    table.sees(Text::DoingSpeed, STEP);
+    table.sees(Text::DoingEncoder, BUSY);
+    table.sees(Text::DoingSpeed, BUSY);
     table.sees(Text::DoingCall, SPEED);
-    table.sees(Text::DoingPlayback, STEP);
+    table.sees(Text::DoingPlayback, BUSY);
     let playing = wait_for("the recording on the screen", STEP, || {
         let seen = Seen::read(&table.home.join("run/screen"))?;
         // The test picture's saturated bars; no screen of ours has them.
         Ok((seen.count((0, 0, 1_280, 720), [255, 255, 0]) > 5_000).then_some(seen))
     });
     playing.unwrap().save(&table.pictures.join("90-playing.png")).unwrap();
-    table.sees(Text::DoingConfirm, STEP);
+    table.sees(Text::DoingConfirm, BUSY);
     assert_eq!(table.lamps(&stack)["ready"], "off");
     table.type_keys("\n");
     let done = table.sees(Text::ReportDone, STEP);
@@ -262,7 +264,10 @@ fn a_technician_is_led_from_the_cable_to_the_green_lamp() {
     // The centre has the report, and anybody can check who signed it.
     let report = stack.bpctl(&["site", "report", &site]).unwrap();
     let of = |key: &str| &report["report"][key];
-    assert_eq!((of("occasion"), of("site"), of("serial")), (&"First".into(), &site.clone().into(), &"TEST-first".into()));
+    assert_eq!(
+        (of("occasion"), of("site"), of("serial")),
+        (&"First".into(), &site.clone().into(), &"TEST-first".into())
+    );
     let proofs = of("proofs");
     assert_eq!(proofs["code_from"], "Kept");
     assert_eq!(proofs["address"]["address"], "127.0.0.1/8");
@@ -283,8 +288,23 @@ fn a_technician_is_led_from_the_cable_to_the_green_lamp() {
         .status();
     assert!(said.unwrap().success());
     table.sees(Text::PressNoSession, STEP);
-    let lang = [Lang::Vi, Lang::En].map(|lang| Text::PressNoSession.message(lang).what);
-    assert_ne!(lang[0], lang[1]);
+
+    // A session: the program has the screen, and gives it back. The other site has no box: half of the picture is ours.
+    let other = stack.code(1).to_owned();
+    code(&stack, &other);
+    let session = stack.bpctl(&["session", "start", &site, &other]).unwrap()["id"].as_str().unwrap().to_owned();
+    let program = wait_for("the program on the screen", STEP, || {
+        let seen = Seen::read(&table.home.join("run/screen"))?;
+        Ok((seen.count((0, 0, 1_280, 720), [255, 255, 0]) > 1_000).then_some(seen))
+    });
+    program.unwrap().save(&table.pictures.join("91-program.png")).unwrap();
+    stack.bpctl(&["session", "stop", &session]).unwrap();
+    wait_for("who we are on the screen again", STEP, || {
+        let seen = Seen::read(&table.home.join("run/screen"))?;
+        // The panels' blue, and the green of *ready*.
+        Ok((seen.count((64, 296, 616, 348), [24, 40, 66]) > 100_000).then_some(()))
+    })
+    .unwrap();
     stack.end_all();
 }
 
@@ -308,8 +328,8 @@ fn paper(stack: &Running, text: &str) -> PathBuf {
 
 /// From the camera on: nothing is to be done but to say that the recording was good.
 fn goes_through(table: &mut Table) {
-    table.sees(Text::DoingSpeed, STEP * 3);
-    table.sees(Text::DoingConfirm, SPEED + STEP * 2);
+    table.sees(Text::DoingSpeed, BUSY);
+    table.sees(Text::DoingConfirm, SPEED + BUSY);
     table.type_keys("\n");
     table.sees(Text::ReportDone, STEP);
     table.type_keys("\n");

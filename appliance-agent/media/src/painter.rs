@@ -77,7 +77,8 @@ impl Painter {
             config.set_dest_height(Some(h));
             config.set_fill_border(true);
             // A converter asks for equal rates, and converts none.
-            let out = VideoInfo::builder(VideoFormat::Bgrx, self.out.width(), self.out.height()).fps(info.fps()).build();
+            let out =
+                VideoInfo::builder(VideoFormat::Bgrx, self.out.width(), self.out.height()).fps(info.fps()).build();
             let out = out.map_err(|_| MediaError::Picture)?;
             let made = VideoConverter::new(info, &out, Some(config)).map_err(|_| MediaError::Picture)?;
             self.converter = Some((info.clone(), made));

@@ -61,7 +61,11 @@ pub struct Feed(SyncSender<Item>);
 enum Item {
     Picture(AccessUnit, Instant),
     Sound(OpusPacket, Instant),
-    Decoded { ticks: u64, at: Instant, picture: Option<Picture> },
+    Decoded {
+        ticks: u64,
+        at: Instant,
+        picture: Option<Picture>,
+    },
     /// The screen may be drawn on.
     Screen,
     End,
@@ -106,7 +110,8 @@ impl Playout {
             Some(folder) => Some(Returns::create(folder, &settings.session, settings.origin_ms)?),
             None => None,
         };
-        let decoder = if settings.decode { Some(PictureDecoder::start(&feed, settings.screen.is_some())?) } else { None };
+        let decoder =
+            if settings.decode { Some(PictureDecoder::start(&feed, settings.screen.is_some())?) } else { None };
         let opus =
             opus::Decoder::new(SOUND_RATE as u32, opus::Channels::Mono).map_err(|e| MediaError::Opus(e.to_string()))?;
         let start = Instant::now();

@@ -65,9 +65,7 @@ pub fn run(trial: Trial, mut bench: Bench<'_>) -> Found {
         Trial::MeasureLine { order, seconds, up_kbps, down_kbps } => {
             call::line(&bench, &order, seconds, [up_kbps, down_kbps]).map(|line| Found::Line(Some(line)))
         }
-        Trial::Call { order, seconds } => {
-            call::call(&mut bench, &order, seconds).map(|call| Found::Call(Some(call)))
-        }
+        Trial::Call { order, seconds } => call::call(&mut bench, &order, seconds).map(|call| Found::Call(Some(call))),
         Trial::RecordAndPlay { seconds } => {
             playback::record_and_play(&mut bench, seconds).map(|played| Found::Playback(Some(played)))
         }

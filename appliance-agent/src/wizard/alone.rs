@@ -43,7 +43,11 @@ pub async fn run(config: &Arc<Config>, front: &mut Front, installation: &mut Ins
             match wish {
                 Wish::Try(attempt, trial) => child.attempt(attempt, trial),
                 Wish::Stop => child.stop(),
-                Wish::Enrolled => enrolled = true,
+                // What comes after it is for the next one to carry out.
+                Wish::Enrolled => {
+                    enrolled = true;
+                    break;
+                }
                 // Steps that come after enrolment.
                 Wish::TestCall | Wish::Report(_) => {}
             }
@@ -83,6 +87,8 @@ struct Child {
     again_at: Instant,
     ready: bool,
     wanted: Option<(u32, Trial)>,
+    /// What is wanted has ended by itself, and is told again then.
+    retry_at: Option<Instant>,
 }
 
 impl Child {
@@ -92,7 +98,7 @@ impl Child {
         // Nothing is recorded before the box has a site.
         let nowhere = "0".parse().expect("a digit is a site's code");
         let config = media_config(config, nowhere, &keys);
-        Ok(Self { config, life: None, again_at: Instant::now(), ready: false, wanted: None })
+        Ok(Self { config, life: None, again_at: Instant::now(), ready: false, wanted: None, retry_at: None })
     }
 
     fn keep(&mut self, nursery: &Nursery) {
@@ -105,6 +111,11 @@ impl Child {
         }
         if self.life.is_some() {
             self.again_at = Instant::now() + CHILD_AGAIN;
+        }
+        if self.retry_at.take_if(|at| Instant::now() >= *at).is_some()
+            && let Some((attempt, trial)) = self.wanted.clone().filter(|_| self.ready)
+        {
+            self.tell(ToMedia::Try { attempt, trial });
         }
     }
 
@@ -141,10 +152,10 @@ impl Child {
                 }
             }
             MediaEvent::Said(FromMedia::CodeSeen(text)) => return Some(text),
-            // A camera that failed is looked for again.
+            // A camera that failed is looked for again, after a moment.
             MediaEvent::Said(FromMedia::Tried { attempt, .. }) => {
-                if let Some((wanted, trial)) = self.wanted.clone().filter(|(wanted, _)| *wanted == attempt) {
-                    self.tell(ToMedia::Try { attempt: wanted, trial });
+                if self.wanted.as_ref().is_some_and(|(wanted, _)| *wanted == attempt) {
+                    self.retry_at = Some(Instant::now() + CHILD_AGAIN);
                 }
             }
             MediaEvent::Said(message) => tracing::debug!(?message, "media child"),

@@ -57,10 +57,9 @@ fn of(error: &io::Error) -> CentreAnswer {
     match (tls, error.kind()) {
         (Some(rustls::Error::InvalidCertificate(_)), _) => CentreAnswer::Foreign,
         (Some(_), _)
-        | (
-            None,
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof,
-        ) => CentreAnswer::Refused,
+        | (None, io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => {
+            CentreAnswer::Refused
+        }
         (None, _) => CentreAnswer::Silent,
     }
 }

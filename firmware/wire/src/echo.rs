@@ -87,10 +87,8 @@ fn filled(ticks: u64, body: Vec<u8>, size: usize) -> AccessUnit {
     nal.extend(body);
     let size = size.clamp(nal.len(), LARGEST);
     nal.resize(size, 0xA5);
-    let data: Vec<u8> = [&SPS[..], &nal]
-        .iter()
-        .flat_map(|nal| [&(nal.len() as u32).to_be_bytes()[..], nal].concat())
-        .collect();
+    let data: Vec<u8> =
+        [&SPS[..], &nal].iter().flat_map(|nal| [&(nal.len() as u32).to_be_bytes()[..], nal].concat()).collect();
     AccessUnit { ticks, key: true, data: data.into() }
 }
 
@@ -124,6 +122,9 @@ mod tests {
         let greedy = Probe { number: 1, want: u32::MAX }.unit(0, usize::MAX);
         assert_eq!(Probe::read(&greedy).unwrap().want as usize, LARGEST);
         assert!(greedy.data.len() <= LARGEST + 9);
-        assert_eq!(Return::read(&AccessUnit { data: vec![0, 0, 0, 1, 0x67, 0, 0, 0, 3, 0x65, b'B', b'P'].into(), ..real }), None);
+        assert_eq!(
+            Return::read(&AccessUnit { data: vec![0, 0, 0, 1, 0x67, 0, 0, 0, 3, 0x65, b'B', b'P'].into(), ..real }),
+            None
+        );
     }
 }

@@ -69,10 +69,7 @@ pub async fn make_code(
 }
 
 /// `GET /api/sites/{code}/reports`
-pub async fn reports(
-    State(app): State<App>,
-    Path(code): Path<String>,
-) -> Result<Json<Vec<ReportRecord>>, ApiError> {
+pub async fn reports(State(app): State<App>, Path(code): Path<String>) -> Result<Json<Vec<ReportRecord>>, ApiError> {
     Ok(Json(app.store.reports(&site(&code)?)?))
 }
 

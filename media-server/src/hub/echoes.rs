@@ -8,8 +8,8 @@ use bridgepoint_wire::command::{Join, Order};
 use bridgepoint_wire::local::{ConferenceSite, Echo, FromWorker, ToWorker};
 use bridgepoint_wire::{SessionId, SiteCode};
 
-use super::conferences::{OpenError, fresh_ice};
 use super::Hub;
+use super::conferences::{OpenError, fresh_ice};
 use crate::clock::now_ms;
 use crate::pki;
 use crate::workers::{FromWorkers, Handle};
@@ -83,8 +83,9 @@ impl Hub {
 
     /// Whether that was about a test call.
     pub(super) fn handle_echo(&mut self, input: &FromWorkers) -> bool {
-        let (FromWorkers::Process { session, .. } | FromWorkers::Said { session, .. } | FromWorkers::Gone { session, .. }) =
-            input;
+        let (FromWorkers::Process { session, .. }
+        | FromWorkers::Said { session, .. }
+        | FromWorkers::Gone { session, .. }) = input;
         let Some(call) = self.test_calls.get_mut(session) else { return false };
         match input {
             FromWorkers::Process { pid, .. } => call.worker.pid = Some(*pid),

@@ -26,7 +26,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// # Errors
 /// What cannot be had: port, keys, link.
 pub fn serve(opening: local::Echo, line: &Line, from_line: &Receiver<FromLine>) -> anyhow::Result<()> {
-    let bytes = |base64: &str| BASE64.decode(base64).map_err(|_| anyhow!("a key or certificate of control is not base64"));
+    let bytes =
+        |base64: &str| BASE64.decode(base64).map_err(|_| anyhow!("a key or certificate of control is not base64"));
     let identity = Identity { cert_der: bytes(&opening.dtls_cert)?, key_der: bytes(&opening.dtls_key)? };
     let socket = UdpSocket::bind(&opening.listen).with_context(|| format!("media port {}", opening.listen))?;
     let port = socket.local_addr()?.port();

@@ -301,8 +301,12 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let reports = api.get(&format!("/api/sites/{code}/reports"))?;
             let newest = reports.as_array().and_then(|all| all.first()).cloned();
             let newest = newest.with_context(|| match lang {
-                Lang::Vi => format!("điểm cầu {code} chưa có biên bản lắp đặt: thiết bị chưa qua các bước trên màn hình"),
-                Lang::En => format!("site {code} has no commissioning report: no box went through the steps on its screen"),
+                Lang::Vi => {
+                    format!("điểm cầu {code} chưa có biên bản lắp đặt: thiết bị chưa qua các bước trên màn hình")
+                }
+                Lang::En => {
+                    format!("site {code} has no commissioning report: no box went through the steps on its screen")
+                }
             })?;
             let table = show::report(&newest, lang);
             (newest, table)

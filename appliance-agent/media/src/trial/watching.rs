@@ -50,8 +50,7 @@ fn codes(picture: &Picture) -> Vec<String> {
     if luma.is_empty() {
         return Vec::new();
     }
-    let mut image =
-        rqrr::PreparedImage::prepare_from_greyscale(width, luma.len() / width, |x, y| luma[y * width + x]);
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, luma.len() / width, |x, y| luma[y * width + x]);
     image.detect_grids().iter().filter_map(|grid| Some(grid.decode().ok()?.1)).collect()
 }
 
