@@ -615,7 +615,7 @@ mod tests {
             store.put_code(&format!("h{n}"), &site, "admin", 100, 1).unwrap();
             store.enrol(&format!("h{n}"), "r", "s", &enrolled(appliance), 1).unwrap();
             let body = serde_json::json!({ "Commissioned": { "serial": appliance } });
-            let payload = String::from_utf8(Envelope::new(7, 5, &body).to_bytes()).unwrap();
+            let payload = String::from_utf8(Envelope::new(7, 5, body.clone()).to_bytes()).unwrap();
             let record = EventRecord { appliance: appliance.into(), seq: 7, event: body, ..event(7) };
             store.put_event(&record, Some((&payload, "jws")), 7, u64::from(n)).unwrap();
             store.put_event(&record, Some((&payload, "other")), 7, 9).unwrap();

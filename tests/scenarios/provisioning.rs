@@ -65,17 +65,22 @@ impl Table {
         let bootstrap = &stack.centre().bootstrap;
         let broker = enrol_port.map_or_else(|| bootstrap.broker.clone(), |port| format!("127.0.0.1:{port}"));
         let board = xtask::workspace::root().join("board/sim");
+        // A basic string of TOML; every string of JSON is one.
+        let path = |path: &Path| Value::from(path.display().to_string());
         let text = format!(
             "data_dir = \"data\"\nrecords_dir = \"records\"\nruntime_dir = \"run\"\nserial = \"TEST-{name}\"\n\
-             board = {board:?}\npanel = {line:?}\npreset = \"ultrafast\"\n\
-             [bootstrap]\nbroker = {broker:?}\nca = {:?}\ncert = {:?}\nkey = {:?}\n\
+             board = {}\npanel = {}\npreset = \"ultrafast\"\n\
+             [bootstrap]\nbroker = \"{broker}\"\nca = {}\ncert = {}\nkey = {}\n\
              [screen]\nfile = \"run/screen\"\nkeyboard = \"run/keyboard\"\nstick = \"stick\"\n\
              [network]\ninterface = \"lo\"\nsys = \"sys\"\ntime = [\"127.0.0.1:{}\"]\n\
-             [camera]\nclip = {clip:?}\n",
-            bootstrap.ca,
-            bootstrap.cert,
-            bootstrap.key,
+             [camera]\nclip = {}\n",
+            path(&board),
+            path(&line),
+            path(&bootstrap.ca),
+            path(&bootstrap.cert),
+            path(&bootstrap.key),
             time_server(),
+            path(clip),
         );
         fs::write(home.join("agent.toml"), text).unwrap();
         Self { home, agent: None, panel, pictures, shots: 0 }
@@ -151,7 +156,7 @@ fn time_server() -> u16 {
     std::thread::spawn(move || {
         let mut asked = [0; 48];
         while let Ok((len, from)) = socket.recv_from(&mut asked) {
-            let since_1900 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(2_208_988_800);
+            let since_1900 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_hours(613_608);
             let fraction = (u64::from(since_1900.subsec_nanos()) << 32) / 1_000_000_000;
             let now = (since_1900.as_secs() << 32 | fraction).to_be_bytes();
             let mut answer = [0; 48];
@@ -181,7 +186,9 @@ fn room(stack: &Running, held: Option<&Path>) -> PathBuf {
             ffmpeg.arg("-i").arg(picture);
             ffmpeg.args(["-filter_complex", "[0:v][2:v]overlay=640:120[v]", "-map", "[v]", "-map", "1:a"]);
         }
-        None => drop(ffmpeg.args(["-map", "0:v", "-map", "1:a"])),
+        None => {
+            ffmpeg.args(["-map", "0:v", "-map", "1:a"]);
+        }
     }
     ffmpeg.args(["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-t", "12"]);
     assert!(ffmpeg.arg(&clip).status().unwrap().success());

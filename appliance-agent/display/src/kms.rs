@@ -30,7 +30,7 @@ impl drm::control::Device for Card {}
 /// A screen on its connector, in the mode that it prefers.
 pub struct Connector {
     card: Card,
-    connector: connector::Handle,
+    plug: connector::Handle,
     buffer: DumbBuffer,
     shown: framebuffer::Handle,
     size: (usize, usize),
@@ -64,7 +64,7 @@ impl Connector {
             .map_err(failed("buffer"))?;
         let shown = card.add_framebuffer(&buffer, 24, 32).map_err(failed("framebuffer"))?;
         card.set_crtc(crtc, Some(shown), (0, 0), &[info.handle()], Some(mode)).map_err(failed("mode"))?;
-        Ok(Self { card, connector: info.handle(), buffer, shown, size: (width.into(), height.into()) })
+        Ok(Self { card, plug: info.handle(), buffer, shown, size: (width.into(), height.into()) })
     }
 }
 
@@ -107,7 +107,7 @@ impl Display for Connector {
             return Err(DisplayError::Size { width, height });
         }
         // `false`: what is known already, no talk with the monitor.
-        let plugged = self.card.get_connector(self.connector, false).map_err(|_| DisplayError::Gone)?;
+        let plugged = self.card.get_connector(self.plug, false).map_err(|_| DisplayError::Gone)?;
         if plugged.state() != connector::State::Connected {
             return Err(DisplayError::Gone);
         }

@@ -222,7 +222,9 @@ impl Player {
         let kept = self.returns.as_mut().map_or(Ok(()), |returns| returns.program_picture(unit, since_start));
         self.keep(kept);
         match &mut self.decoder {
-            None => drop(self.show(unit.ticks, at, false)),
+            None => {
+                self.show(unit.ticks, at, false);
+            }
             Some(decoder) => {
                 if let Err(fault) = decoder.push(unit) {
                     self.decoder = None;

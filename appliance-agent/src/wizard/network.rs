@@ -171,11 +171,14 @@ fn hand_over(config: &Config, text: &str) -> std::io::Result<()> {
 
 /// systemd.network(5).
 fn network_file(interface: &str, address: &StaticAddress) -> String {
-    let dns: String = address.dns.iter().map(|dns| format!("DNS={dns}\n")).collect();
-    format!(
-        "[Match]\nName={interface}\n\n[Network]\nDHCP=no\nAddress={}/{}\nGateway={}\n{dns}",
+    let mut text = format!(
+        "[Match]\nName={interface}\n\n[Network]\nDHCP=no\nAddress={}/{}\nGateway={}\n",
         address.address, address.prefix, address.gateway
-    )
+    );
+    for dns in &address.dns {
+        text.extend(["DNS=", &dns.to_string(), "\n"]);
+    }
+    text
 }
 
 #[cfg(test)]

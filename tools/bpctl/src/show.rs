@@ -151,7 +151,10 @@ pub fn report(record: &Value, lang: Lang) -> String {
     let proofs = &report["proofs"];
     let of = |value: &Value, unit: &str| format!("{} {unit}", text(value));
     let occasion = match &report["occasion"] {
-        Value::Object(fields) => fields.iter().map(|(kind, of)| format!("{kind} {of}")).collect::<String>(),
+        Value::Object(fields) => {
+            let said: Vec<_> = fields.iter().map(|(kind, of)| format!("{kind} {of}")).collect();
+            said.join(" ")
+        }
         other => text(other),
     };
     let channels = proofs["sound"].as_array().into_iter().flatten();

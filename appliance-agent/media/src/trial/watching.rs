@@ -58,7 +58,8 @@ fn codes(picture: &Picture) -> Vec<String> {
 pub(super) fn picture(bench: &mut Bench<'_>) -> Result<Found, TrialError> {
     let capture = bench.capture(ORDER)?;
     let begun = Instant::now();
-    let (mut first, mut last, mut alive): (Option<(Instant, Vec<u8>)>, Option<Picture>, bool) = (None, None, false);
+    let mut first: Option<(Instant, Vec<u8>)> = None;
+    let (mut last, mut alive) = (None, false);
     bench.watch(&capture, begun + FIRST + ALIVE, |captured| {
         let Captured::Picture { picture, .. } = captured else { return Ok(ControlFlow::Continue(())) };
         let now = Instant::now();
