@@ -8,44 +8,51 @@ use agent_core::clock::ServerClock;
 use agent_core::gate::{CommandGate, ReportLimit};
 use agent_core::health::HealthSchedule;
 use agent_core::outbox::Outbox;
-use agent_core::panel_update::Occupation;
 use agent_core::progress::{Feed, Hang, Progress};
+use agent_core::screen::Screens;
 use agent_core::session::{Action, Running, Session};
 use agent_core::supervise::Supervisor;
 use agent_core::twin::TwinGate;
 use agent_core::{Millis, earlier};
 use bridgepoint_board::ThermalZone;
-use bridgepoint_panel::{Press, Showing, lamps};
+use bridgepoint_panel::Press;
 use bridgepoint_record::journal::hex;
 use bridgepoint_wire::event::Event;
 use bridgepoint_wire::health::{Health, LinkHealth};
+use bridgepoint_wire::local::ToMedia;
 use bridgepoint_wire::picture::PictureEvent;
 use bridgepoint_wire::presence::Online;
 use bridgepoint_wire::text::Text;
 use bridgepoint_wire::{Envelope, SiteCode, Topic};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::ending::Ending;
+use crate::front::{Front, Signals, Why};
 use crate::health::Gauges;
 use crate::identity::{self, Identity};
 use crate::media::{Life, MediaEvent, Nursery};
 use crate::media_keys::MediaKeys;
 use crate::mqtt::{self, Centre, Connection, FromCentre};
 use crate::panel::Face;
+use crate::screen::Glass;
+use crate::senses::{Known, Sense};
 use crate::status::{Status, StatusFile};
 use crate::store::{Left, Store};
 use crate::uplink::Uplink;
-use crate::{factory_reset, panel, random, systemd, wall_ms};
+use crate::wizard::Installation;
+use crate::{factory_reset, random, systemd, wall_ms};
 
 mod camera;
 mod downlink;
+mod installing;
 mod media;
+mod showing;
 mod update;
 
 use camera::Moving;
+use installing::Installing;
 use update::{Updating, Worked};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -56,7 +63,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 /// All that the control process is.
 struct Agent {
-    config: Config,
+    config: Arc<Config>,
     identity: Identity,
     store: Store,
     keys: MediaKeys,
@@ -80,11 +87,22 @@ struct Agent {
     updating: Option<Updating>,
     /// None where nothing moves.
     moving: Option<Moving>,
+    /// A technician is at work.
+    installing: Option<Installing>,
 
     uplink: Uplink,
     nursery: Nursery,
     life: Option<Life>,
     face: watch::Sender<Face>,
+    glass: Glass,
+    screens: Screens,
+    network: Known,
+    /// What was typed at the installed box.
+    typed: String,
+    /// For the tasks of an installation.
+    answers: mpsc::Sender<Sense>,
+    /// The box has another identity on its disk.
+    reborn: bool,
     gauges: Gauges,
     status_file: StatusFile,
     status: Status,
@@ -119,37 +137,38 @@ struct Inputs {
     presses: mpsc::Receiver<Press>,
     updates: mpsc::Receiver<Worked>,
     camera: mpsc::Receiver<Told>,
-    terminate: Signal,
-    interrupt: Signal,
+    senses: mpsc::Receiver<Sense>,
+    freed: mpsc::Receiver<()>,
+    signals: Signals,
 }
 
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// An [`Ending`] when the box cannot work at all.
-pub async fn run(config: Config, identity: Identity) -> Result<(), Ending> {
+pub async fn run(
+    config: Arc<Config>,
+    identity: Identity,
+    front: Front,
+    installation: Option<Installation>,
+) -> Result<Why, Ending> {
     let store_dir = config.data_dir.join("store");
     let store_bad = |e: &dyn std::fmt::Display| Ending::world(Text::StoreUnusable, [&store_dir.display(), e]);
     let (store, left) = Store::open(&store_dir, &identity.appliance).map_err(|e| store_bad(&e))?;
     let runtime_bad =
         |e: &dyn std::fmt::Display| Ending::world(Text::DiskNotWritable, [&config.runtime_dir.display(), e]);
     let (nursery, media) = Nursery::open(&config.runtime_dir).map_err(|e| runtime_bad(&e))?;
-    let terminate = signal(SignalKind::terminate()).map_err(|e| runtime_bad(&e))?;
-    let interrupt = signal(SignalKind::interrupt()).map_err(|e| runtime_bad(&e))?;
-
     let (connection, centre) = connect(&identity, left.boot)?;
-    let (face, shown) = watch::channel(face(Showing::Alone, false));
-    let (pressed, presses) = mpsc::channel(8);
-    tokio::spawn(panel::serve(config.panel.clone(), config.panel_firmware.clone(), shown, pressed));
-
-    let (mut agent, updates, camera) = Agent::new(config, identity, store, left, nursery, face)?;
-    let inputs = Inputs { centre, media, presses, updates, camera, terminate, interrupt };
+    let Front { face, presses, glass, freed, senses, answers, signals } = front;
+    let (mut agent, updates, camera) = Agent::new(config, identity, store, left, nursery, (face, glass, answers))?;
+    agent.installing = installation.map(Installing::new);
+    let inputs = Inputs { centre, media, presses, updates, camera, senses, freed, signals };
     let ended = agent.live(inputs).await;
     agent.uplink.say_lost();
     connection.end().await;
     agent.status_file.remove();
     agent.nursery.close();
-    ended
+    ended.map(|()| if agent.reborn { Why::Enrolled } else { Why::Ended })
 }
 
 fn connect(identity: &Identity, boot: u32) -> Result<(Connection, mpsc::Receiver<FromCentre>), Ending> {
@@ -165,23 +184,14 @@ fn connect(identity: &Identity, boot: u32) -> Result<(Connection, mpsc::Receiver
     Ok(Connection::start(centre, move |n| Some(Uplink::will(&appliance, boot, n))))
 }
 
-/// What the panel is given for a state of the session.
-const fn face(showing: Showing, refused: bool) -> Face {
-    let occupation = match showing {
-        Showing::Alone | Showing::Ready => Occupation::Idle,
-        Showing::Calling | Showing::Session { .. } => Occupation::Busy,
-    };
-    Face { lamps: lamps(showing, refused), occupation }
-}
-
 impl Agent {
     fn new(
-        config: Config,
+        config: Arc<Config>,
         identity: Identity,
         store: Store,
         left: Left,
         nursery: Nursery,
-        face: watch::Sender<Face>,
+        (face, glass, answers): (watch::Sender<Face>, Glass, mpsc::Sender<Sense>),
     ) -> Result<(Self, mpsc::Receiver<Worked>, mpsc::Receiver<Told>), Ending> {
         let before = left.running.as_ref().map(|running| running.join.session.clone());
         let keys = MediaKeys::open(&config.data_dir, before.as_ref())
@@ -239,10 +249,17 @@ impl Agent {
             hangs: None,
             updating,
             moving,
+            installing: None,
             uplink: Uplink::new(identity.appliance.clone(), left.boot),
             nursery,
             life: None,
             face,
+            glass,
+            screens: Screens::default(),
+            network: Known::default(),
+            typed: String::new(),
+            answers,
+            reborn: false,
             gauges: Gauges::new(
                 &config.records_dir,
                 config.board.thermal.iter().filter_map(ThermalZone::file).collect(),
@@ -283,7 +300,11 @@ impl Agent {
         systemd::ready();
         loop {
             self.settle();
+            if self.reborn {
+                break;
+            }
             let wake = self.started + Duration::from_millis(self.poll_timeout().0);
+            let wake = self.installing.as_ref().map_or(wake, |installing| wake.min(installing.poll_timeout()));
             tokio::select! {
                 event = inputs.centre.recv() => {
                     // The connection's task ends only after us.
@@ -293,14 +314,11 @@ impl Agent {
                 Some(event) = inputs.media.recv() => self.handle_media(event)?,
                 Some(worked) = inputs.updates.recv() => self.handle_worked(worked),
                 Some(told) = inputs.camera.recv() => self.handle_camera(told),
-                Some(press) = inputs.presses.recv() => {
-                    tracing::info!(?press, "button");
-                    let now = self.now();
-                    self.session.handle_press(now, press);
-                }
+                Some(press) = inputs.presses.recv() => self.handle_press(press),
+                Some(sense) = inputs.senses.recv() => self.handle_sense(sense),
+                Some(()) = inputs.freed.recv() => self.tell(ToMedia::ScreenYours),
                 () = tokio::time::sleep_until(wake) => self.handle_timeout(),
-                _ = inputs.terminate.recv() => break,
-                _ = inputs.interrupt.recv() => break,
+                () = inputs.signals.end() => break,
             }
         }
         systemd::stopping();
@@ -317,6 +335,7 @@ impl Agent {
             self.kept.is_some().then_some(self.touch_at),
             self.updating.as_ref().and_then(|updating| updating.core.poll_timeout()),
             self.moving.as_ref().and_then(|moving| moving.core.poll_timeout()),
+            self.screens.poll_timeout(),
             Some(self.progress.poll_timeout()),
         ];
         let health = Some(self.health.poll_timeout());
@@ -339,6 +358,7 @@ impl Agent {
         if let Some(moving) = &mut self.moving {
             moving.core.handle_timeout(now);
         }
+        self.screens.handle_timeout(now);
         if let Some(feed) = self.progress.handle_timeout(now) {
             self.feed(feed);
         }
@@ -373,27 +393,25 @@ impl Agent {
     fn settle(&mut self) {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Say(event) => self.say(event),
+                Action::Say(event) => {
+                    self.show_refusal(&event);
+                    self.say(event);
+                }
                 Action::ReportHealth => self.report_health(),
                 Action::Join => self.tell_join(),
                 Action::Leave => self.tell_leave(),
-                Action::Mute(on) => self.tell(bridgepoint_wire::local::ToMedia::Mute(on)),
-                Action::Tally(on) => self.tell(bridgepoint_wire::local::ToMedia::Tally(on)),
+                Action::Mute(on) => self.tell(ToMedia::Mute(on)),
+                Action::Tally(on) => self.tell(ToMedia::Tally(on)),
             }
         }
         let (now, runs) = (self.now(), self.session.running().is_some());
         self.progress.handle_session(now, runs);
         self.settle_update();
         self.settle_camera();
+        self.settle_installation();
         self.keep_running();
         self.send_events();
-        let (showing, refused) = self.session.showing();
-        self.face.send_if_modified(|shown| {
-            let wanted = face(showing, refused);
-            let changed = *shown != wanted;
-            *shown = wanted;
-            changed
-        });
+        self.show();
         self.uplink.say_online(self.online());
         self.show_status();
     }
@@ -442,9 +460,14 @@ impl Agent {
 
     /// An event goes to the disk first, then to the centre as often as it takes.
     fn say(&mut self, event: Event) {
+        self.say_numbered(event);
+    }
+
+    /// The same; returns its number.
+    fn say_numbered(&mut self, event: Event) -> Option<u64> {
         let Some(seq) = self.outbox.number() else {
             tracing::error!(?event, "the outbox is full: this event is lost");
-            return;
+            return None;
         };
         tracing::info!(seq, ?event, "event");
         let envelope = Envelope::new(seq, wall_ms(), event).to_bytes();
@@ -453,6 +476,7 @@ impl Agent {
             self.unsaved.insert(seq, envelope);
         }
         self.outbox.handle_stored(seq);
+        Some(seq)
     }
 
     fn send_events(&mut self) {

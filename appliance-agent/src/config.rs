@@ -9,8 +9,12 @@ use agent_camera::onvif::login::Credential;
 use agent_core::camera::Limits;
 use agent_core::panel_update::Bundle;
 use bridgepoint_board::keys::{Fault, FaultKind, Faults, Keys};
-use bridgepoint_board::{Board, Control, Lines, Panel as BoardPanel, Part, Rtsp, SerialPort, Source, Transport};
+use bridgepoint_board::{
+    Board, Control, Display, Lines, Panel as BoardPanel, Part, Rtsp, SerialPort, Source, Transport,
+};
 use bridgepoint_wire::local::{Camera, RtspCarrier, RtspStream};
+use bridgepoint_wire::text::Lang;
+use bridgepoint_wire::trial::ScreenAt;
 use serde::Deserialize;
 
 use crate::panel::lines;
@@ -54,6 +58,36 @@ pub struct Config {
     pub ptz: Option<Ptz>,
     /// Updates; none on a system without slots.
     pub update: Option<UpdateConfig>,
+    /// The box's own screen; none where nobody looks.
+    pub screen: Option<ScreenConfig>,
+    /// The network socket, as the installation looks at it.
+    pub network: NetworkConfig,
+}
+
+/// The screen, and what a technician works with before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScreenConfig {
+    /// Where pictures go.
+    pub at: ScreenAt,
+    /// Its language.
+    pub lang: Lang,
+    /// A keyboard in software: a FIFO. Else every keyboard that is plugged in.
+    pub keyboard: Option<PathBuf>,
+    /// Below this folder the system mounts USB sticks.
+    pub stick: PathBuf,
+    /// Font files of the regular and the bold face, with every Vietnamese letter.
+    pub fonts: [PathBuf; 2],
+}
+
+/// The network socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkConfig {
+    /// Its name; the first wired one when absent.
+    pub interface: Option<String>,
+    /// Time servers that the clock is compared with, `host` or `host:port`.
+    pub time: Vec<String>,
+    /// Where the kernel tells of network devices.
+    pub sys: PathBuf,
 }
 
 /// A camera that moves.
@@ -190,6 +224,8 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
     let preset = read_preset(keys, faults);
     let bootstrap = keys.optional_section("bootstrap", faults).and_then(|keys| read_bootstrap(keys, &at, faults));
     let update = keys.optional_section("update", faults).and_then(|keys| read_update(keys, &at, faults));
+    let screen_keys = keys.optional_section("screen", faults);
+    let network = read_network(keys.optional_section("network", faults), &at, faults);
     let board = board_dir.and_then(|folder| match Board::parse(&at(folder)) {
         Ok(board) => Some(board),
         Err(Faults(mut more)) => {
@@ -197,11 +233,14 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
             None
         }
     });
+    let screen = read_screen(screen_keys, board.as_ref(), &at, faults);
     let mut camera_keys = keys.section("camera", faults);
     let said = sound::read(keys, &mut camera_keys, faults);
     let moved = read_moved(&mut camera_keys, board.as_ref(), &at, faults);
     let account = moved.as_ref().and_then(|moved| moved.account.clone());
-    let camera = read_camera(camera_keys, board.as_ref(), account, &at, faults);
+    // A box with a screen says there that its camera is missing, which is more than it could say by not starting.
+    let demand = if screen.is_some() { Demand::OnScreen } else { Demand::AtStart };
+    let camera = read_camera(camera_keys, board.as_ref(), account, &at, demand, faults);
     let board = board?;
     let sound = said.over(&board, camera.as_ref(), keys, faults);
     let panel = panel.map_or_else(|| panel_of(&board, faults), |path| PanelLine::Socket(at(path)));
@@ -221,6 +260,8 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
         camera: camera?,
         sound,
         update,
+        screen,
+        network,
         board,
         file,
     })
@@ -293,11 +334,92 @@ fn read_bootstrap(mut keys: Keys, at: &dyn Fn(PathBuf) -> PathBuf, faults: &mut 
     Some(Bootstrap { broker: broker?, ca: at(ca?), cert: at(cert?), key: at(key?) })
 }
 
+/// A screen of `agent.toml` stands in for the board's; what else is in the section holds for either.
+fn read_screen(
+    keys: Option<Keys>,
+    board: Option<&Board>,
+    at: &dyn Fn(PathBuf) -> PathBuf,
+    faults: &mut Vec<Fault>,
+) -> Option<ScreenConfig> {
+    const LANG: &str = "\"vi\"";
+    // Where Debian's fonts-noto-core puts them.
+    const REGULAR: &str = "/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf";
+    const BOLD: &str = "/usr/share/fonts/truetype/noto/NotoSans-Bold.ttf";
+    let of_board = board.and_then(|board| match &board.display {
+        Display::None => None,
+        Display::Kms { driver, connector } => {
+            Some(ScreenAt::Kms { driver: driver.clone(), connector: connector.clone() })
+        }
+        Display::Framebuffer { device } => Some(ScreenAt::Framebuffer { device: device.display().to_string() }),
+    });
+    let mut config = ScreenConfig {
+        at: ScreenAt::Framebuffer { device: String::new() },
+        lang: Lang::Vi,
+        keyboard: None,
+        stick: PathBuf::from("/run/bridgepoint-stick"),
+        fonts: [REGULAR, BOLD].map(PathBuf::from),
+    };
+    let mut own = None;
+    if let Some(mut keys) = keys {
+        let file: Option<PathBuf> = keys.optional("file", "\"/run/bridgepoint/screen\"", faults);
+        let width = keys.optional("width", "1280", faults).unwrap_or(1_280);
+        let height = keys.optional("height", "720", faults).unwrap_or(720);
+        let lang: Option<String> = keys.optional("lang", LANG, faults);
+        match lang.as_deref() {
+            None | Some("vi") => {}
+            Some("en") => config.lang = Lang::En,
+            Some(other) => {
+                let kind = FaultKind::Choice { got: format!("“{other}”"), of: vec!["vi", "en"] };
+                keys.fault("lang", kind, faults);
+            }
+        }
+        config.keyboard = keys.optional("keyboard", "\"/run/bridgepoint/keyboard\"", faults).map(at);
+        config.stick = keys.optional("stick", "\"/run/bridgepoint-stick\"", faults).map_or(config.stick, at);
+        let [regular, bold] = config.fonts;
+        config.fonts = [
+            keys.optional("regular", "\"/usr/share/fonts/truetype/DejaVuSans.ttf\"", faults).map_or(regular, at),
+            keys.optional("bold", "\"/usr/share/fonts/truetype/DejaVuSans-Bold.ttf\"", faults).map_or(bold, at),
+        ];
+        own = file.map(|file| ScreenAt::File { file: at(file).display().to_string(), width, height });
+        if !(320..=7_680).contains(&width) || !(180..=4_320).contains(&height) {
+            let got = format!("{width} × {height}");
+            keys.fault("width", FaultKind::Wrong { got, example: "1280" }, faults);
+        }
+        keys.finish(faults);
+    }
+    Some(ScreenConfig { at: own.or(of_board)?, ..config })
+}
+
+fn read_network(keys: Option<Keys>, at: &dyn Fn(PathBuf) -> PathBuf, faults: &mut Vec<Fault>) -> NetworkConfig {
+    let mut config = NetworkConfig {
+        interface: None,
+        time: vec!["vn.pool.ntp.org".into(), "time.cloudflare.com".into()],
+        sys: PathBuf::from("/sys/class/net"),
+    };
+    if let Some(mut keys) = keys {
+        config.interface = keys.optional("interface", "\"eth0\"", faults);
+        config.time = keys.optional("time", "[\"vn.pool.ntp.org\"]", faults).unwrap_or(config.time);
+        config.sys = keys.optional("sys", "\"/sys/class/net\"", faults).map_or(config.sys, at);
+        keys.finish(faults);
+    }
+    config
+}
+
+/// When a camera that is not there is a fault.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    /// At once: there is no other way to say so.
+    AtStart,
+    /// Later, on the screen.
+    OnScreen,
+}
+
 fn read_camera(
     mut keys: Keys,
     board: Option<&Board>,
     account: Option<Credential>,
     at: &dyn Fn(PathBuf) -> PathBuf,
+    demand: Demand,
     faults: &mut Vec<Fault>,
 ) -> Option<Camera> {
     const CLIP: &str = "\"/srv/clips/commune.mp4\"";
@@ -316,7 +438,7 @@ fn read_camera(
         }
         (Some(clip), None, None, _) => Some(Camera::Clip(at(clip).display().to_string())),
         (None, Some(video), None, _) => {
-            if !Path::new(&video).exists() {
+            if demand == Demand::AtStart && !Path::new(&video).exists() {
                 keys.fault("video", FaultKind::NoDevice { device: video.clone() }, faults);
             }
             Some(Camera::Device { video })
@@ -324,7 +446,7 @@ fn read_camera(
         (None, None, Some(stream), _) => stream.map(|stream| rtsp(stream, account)),
         (None, None, None, Some(board)) => match &board.camera.source {
             Source::Device { video } => {
-                faults.extend(lacking(board, Part::Camera));
+                faults.extend(lacking(board, Part::Camera).filter(|_| demand == Demand::AtStart));
                 Some(Camera::Device { video: video.display().to_string() })
             }
             Source::Rtsp(stream) => Some(rtsp(stream.clone(), account)),

@@ -21,13 +21,38 @@ const TRY_FOR: Duration = Duration::from_secs(5);
 /// The server answers within a moment; its absence must not keep a technician waiting.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
+/// Why a box has no identity. Nothing is left on the disk.
+#[derive(Debug)]
+pub enum NotEnrolled {
+    /// The centre's word.
+    Refused(Refusal),
+    /// Anything else.
+    Failed(Ending),
+}
+
+impl From<Ending> for NotEnrolled {
+    fn from(ending: Ending) -> Self {
+        Self::Failed(ending)
+    }
+}
+
+impl NotEnrolled {
+    /// How the program ends that was to enrol with this code.
+    pub fn ending(self, code: &str) -> Ending {
+        match self {
+            Self::Refused(refusal) => refused(refusal, code),
+            Self::Failed(ending) => ending,
+        }
+    }
+}
+
 /// Enrols with a code and stores the identity.
 ///
 /// # Errors
-/// An [`Ending`]; nothing is left on the disk then.
-pub async fn enrol(config: &Config, code: &str) -> Result<Identity, Ending> {
+/// [`NotEnrolled`].
+pub async fn enrol(config: &Config, code: &str) -> Result<Identity, NotEnrolled> {
     let Some(bootstrap) = &config.bootstrap else {
-        return Err(missing_bootstrap(config));
+        return Err(missing_bootstrap(config).into());
     };
     let bad = |reason: &dyn std::fmt::Display| Ending::world(Text::EnrolBadRequest, [reason]);
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|e| bad(&e))?;
@@ -38,10 +63,10 @@ pub async fn enrol(config: &Config, code: &str) -> Result<Identity, Ending> {
     };
     let enrolled = match ask(bootstrap, request).await? {
         Answer::Enrolled(enrolled) => enrolled,
-        Answer::Refused(refusal) => return Err(refused(refusal, code)),
+        Answer::Refused(refusal) => return Err(NotEnrolled::Refused(refusal)),
     };
-    let Enrolled { appliance, site, cert_pem, ca_pem, server_key, broker, replaces: _ } = *enrolled;
-    let facts = Facts { v: Facts::VERSION, appliance, site, broker, server_key };
+    let Enrolled { appliance, site, cert_pem, ca_pem, server_key, broker, replaces } = *enrolled;
+    let facts = Facts { v: Facts::VERSION, appliance, site, replaces, broker, server_key };
     let key_pem = key.serialize_pem();
     let pems = Pems { key: &key_pem, cert: &cert_pem, ca: &ca_pem };
     identity::check(&facts, &pems).map_err(|e| bad(&e))?;
@@ -49,10 +74,11 @@ pub async fn enrol(config: &Config, code: &str) -> Result<Identity, Ending> {
         |e: &dyn std::fmt::Display| Ending::world(Text::DiskNotWritable, [&config.data_dir.display(), e]);
     Identity::store(&config.data_dir, &facts, &pems).map_err(|e| not_writable(&e))?;
     tracing::info!(appliance = %facts.appliance, site = %facts.site, "enrolled");
-    Identity::load(&config.data_dir)?.ok_or_else(|| not_writable(&"the identity is gone again"))
+    Ok(Identity::load(&config.data_dir)?.ok_or_else(|| not_writable(&"the identity is gone again"))?)
 }
 
-fn missing_bootstrap(config: &Config) -> Ending {
+/// Without `[bootstrap]` nobody can be asked.
+pub fn missing_bootstrap(config: &Config) -> Ending {
     use bridgepoint_board::keys::{Fault, FaultKind, Faults};
     Ending::Config(Faults(vec![Fault {
         file: config.file.clone(),
@@ -139,7 +165,11 @@ async fn converse(
     }
 }
 
-fn bootstrap_tls(bootstrap: &Bootstrap) -> Result<rustls::ClientConfig, Ending> {
+/// How the enrolment listener is spoken to.
+///
+/// # Errors
+/// An [`Ending`] that names the file.
+pub fn bootstrap_tls(bootstrap: &Bootstrap) -> Result<rustls::ClientConfig, Ending> {
     let refused = |reason: &dyn std::fmt::Display| Ending::world(Text::BrokerRefused, [&bootstrap.broker, reason]);
     let read =
         |path: &std::path::Path| std::fs::read(path).map_err(|e| refused(&format_args!("{}: {e}", path.display())));

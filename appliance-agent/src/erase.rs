@@ -58,6 +58,9 @@ struct Unsent<'a> {
     jws: String,
 }
 
+/// A store whose events are kept elsewhere.
+const GONE: &str = "store.erased";
+
 /// Whether a reset was broken off.
 pub fn is_begun(data_dir: &Path) -> bool {
     data_dir.join(BEGUN).exists()
@@ -91,11 +94,27 @@ pub fn erase(config: &Config) -> Result<Erased, EraseError> {
 
 /// Writes the events that wait into the records' folder. A store that cannot be read is moved there as it is.
 fn keep_events(config: &Config) -> Result<(), EraseError> {
+    keep_events_of(config, Identity::load(&config.data_dir).ok().flatten())
+}
+
+/// What an identity leaves that another one takes the place of: its unsent events, and no store.
+///
+/// # Errors
+/// [`EraseError`]; what was to be kept is kept.
+pub fn leave_behind(config: &Config, before: Identity) -> Result<(), EraseError> {
+    keep_events_of(config, Some(before))?;
+    let gone = config.data_dir.join(GONE);
+    if gone.exists() {
+        fs::remove_dir_all(&gone).map_err(at(&gone))?;
+    }
+    Ok(())
+}
+
+fn keep_events_of(config: &Config, identity: Option<Identity>) -> Result<(), EraseError> {
     let store = config.data_dir.join("store");
     if !store.exists() {
         return Ok(());
     }
-    let identity = Identity::load(&config.data_dir).ok().flatten();
     let read = identity.map(|identity| (waiting(&store, &identity), identity));
     let Some((Ok((first, events)), identity)) = read else {
         tracing::error!(store = %store.display(), "its events cannot be read: it is kept as it is");
@@ -106,7 +125,7 @@ fn keep_events(config: &Config) -> Result<(), EraseError> {
         write_unsent(config, &identity, first, &events)?;
     }
     // In one step: half a store, or one without its identity, would be read as another.
-    let gone = config.data_dir.join("store.erased");
+    let gone = config.data_dir.join(GONE);
     if gone.exists() {
         fs::remove_dir_all(&gone).map_err(at(&gone))?;
     }
@@ -211,6 +230,7 @@ mod tests {
             v: Facts::VERSION,
             appliance: "bp-1".parse().unwrap(),
             site: "17611".parse().unwrap(),
+            replaces: None,
             broker: "h:1".into(),
             server_key: base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([0; 32]),
         };

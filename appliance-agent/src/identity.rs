@@ -21,6 +21,8 @@ pub struct Identity {
     pub appliance: ApplianceId,
     /// The site at enrolment; the twin may say another one later.
     pub site: SiteCode,
+    /// The box that stood there until this one was enrolled.
+    pub replaces: Option<ApplianceId>,
     /// The fleet's broker.
     pub broker: HostPort,
     /// The fleet's CA, PEM.
@@ -44,6 +46,9 @@ pub struct Facts {
     pub appliance: ApplianceId,
     /// The site at enrolment.
     pub site: SiteCode,
+    /// The box that stood there until this one was enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<ApplianceId>,
     /// The fleet's broker, `host:port`.
     pub broker: String,
     /// Ed25519 public key, base64url.
@@ -56,6 +61,8 @@ impl Facts {
 }
 
 const FOLDER: &str = "identity";
+/// Of a box that was moved: until what it leaves is kept.
+const BEFORE: &str = "identity.before";
 
 /// Why an identity does not hold.
 #[derive(Debug, thiserror::Error)]
@@ -82,9 +89,12 @@ impl Identity {
     /// # Errors
     /// An [`Ending`] when there is something that does not hold.
     pub fn load(data_dir: &Path) -> Result<Option<Self>, Ending> {
-        let folder = data_dir.join(FOLDER);
+        let (folder, before) = (data_dir.join(FOLDER), data_dir.join(BEFORE));
         if !folder.exists() {
-            return Ok(None);
+            // The power went between two renames: the box is what it was.
+            if !before.exists() || std::fs::rename(&before, &folder).is_err() {
+                return Ok(None);
+            }
         }
         read(&folder).map(Some).map_err(|e| Ending::world(Text::IdentityUnusable, [&folder.display(), &e]))
     }
@@ -105,8 +115,30 @@ impl Identity {
         durable::write_private(&aside.join("cert.pem"), pems.cert.as_bytes())?;
         durable::write_private(&aside.join("ca.pem"), pems.ca.as_bytes())?;
         durable::sync_folder(&aside)?;
-        std::fs::rename(&aside, data_dir.join(FOLDER))?;
+        let (folder, before) = (data_dir.join(FOLDER), data_dir.join(BEFORE));
+        if folder.exists() {
+            if before.exists() {
+                std::fs::remove_dir_all(&before)?;
+            }
+            std::fs::rename(&folder, &before)?;
+        }
+        std::fs::rename(&aside, folder)?;
         durable::sync_folder(data_dir)
+    }
+
+    /// Who the box was until it was moved, as long as what it leaves is not kept yet.
+    pub fn before(data_dir: &Path) -> Option<Self> {
+        let folder = data_dir.join(BEFORE);
+        folder.exists().then(|| read(&folder).ok()).flatten()
+    }
+
+    /// What it leaves is kept.
+    pub fn forget_before(data_dir: &Path) {
+        if let Err(error) = std::fs::remove_dir_all(data_dir.join(BEFORE))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::error!(%error, "the identity of before stays");
+        }
     }
 }
 
@@ -136,6 +168,7 @@ fn read(folder: &Path) -> Result<Identity, IdentityFault> {
         broker: broker(&facts.broker)?,
         appliance: facts.appliance,
         site: facts.site,
+        replaces: facts.replaces,
         ca_pem,
         cert_pem,
         key_pem,

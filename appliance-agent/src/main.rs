@@ -8,6 +8,7 @@ mod ending;
 mod enrol;
 mod erase;
 mod factory_reset;
+mod front;
 mod health;
 mod identity;
 mod media;
@@ -17,21 +18,27 @@ mod mqtt;
 mod panel;
 mod preflight;
 mod rauc;
+mod screen;
+mod senses;
 mod status;
 mod store;
 mod systemd;
 mod uplink;
+mod wizard;
 mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bridgepoint_wire::text::Text;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
 use crate::ending::Ending;
+use crate::front::{Front, Why};
 use crate::identity::Identity;
+use crate::wizard::Installation;
 use crate::world::{dice, random, wall_ms};
 
 #[derive(Parser)]
@@ -110,7 +117,7 @@ async fn enrol_only(config: PathBuf, code: String) -> Result<(), Ending> {
     if Identity::load(&config.data_dir)?.is_some() {
         return Err(Ending::world(Text::AlreadyEnrolled, [&config.file.display()]));
     }
-    let identity = enrol::enrol(&config, &code).await?;
+    let identity = enrol::enrol(&config, &code).await.map_err(|not| not.ending(&code))?;
     println!("{} {}", identity.appliance, identity.site);
     Ok(())
 }
@@ -124,10 +131,41 @@ async fn run(config: PathBuf, code: Option<String>) -> Result<(), Ending> {
     let config = Config::load(&config).map_err(Ending::Config)?;
     preflight::check(&config)?;
     preflight::tell_gaps(&config);
+    let config = Arc::new(config);
+    if let Some(before) = Identity::before(&config.data_dir) {
+        erase::leave_behind(&config, before)
+            .map_err(|e| Ending::world(Text::DiskNotWritable, [&config.records_dir.display(), &e]))?;
+        Identity::forget_before(&config.data_dir);
+    }
     let identity = match (Identity::load(&config.data_dir)?, code) {
+        (None, Some(code)) => Some(enrol::enrol(&config, &code).await.map_err(|not| not.ending(&code))?),
+        (None, None) if config.screen.is_none() => {
+            return Err(Ending::world(Text::NotEnrolled, [&config.file.display()]));
+        }
+        (identity, _) => identity,
+    };
+    let mut front = Front::open(&config)?;
+    let mut installation = Installation::needed(&config, identity.as_ref(), front.answers.clone())?;
+    let identity = match (identity, &mut installation) {
         (Some(identity), _) => identity,
-        (None, Some(code)) => enrol::enrol(&config, &code).await?,
+        (None, Some(installation)) => match wizard::alone::run(&config, &mut front, installation).await? {
+            Why::Ended => return Ok(()),
+            Why::Enrolled => Identity::load(&config.data_dir)?
+                .ok_or_else(|| Ending::world(Text::NotEnrolled, [&config.file.display()]))?,
+        },
         (None, None) => return Err(Ending::world(Text::NotEnrolled, [&config.file.display()])),
     };
-    agent::run(config, identity).await
+    match agent::run(config, identity, front, installation).await? {
+        Why::Ended => Ok(()),
+        Why::Enrolled => Err(again()),
+    }
+}
+
+/// A box that was moved begins anew, as who it is now: this very process, so that nobody takes it for a crash.
+fn again() -> Ending {
+    let program = media::own_program();
+    let error = std::os::unix::process::CommandExt::exec(
+        std::process::Command::new(&program).args(std::env::args_os().skip(1)),
+    );
+    Ending::world(Text::StoreUnusable, [&program.display(), &error])
 }

@@ -7,7 +7,8 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgepoint_wire::local::{FromMedia, Reader, ToMedia, encode};
+use bridgepoint_wire::SiteCode;
+use bridgepoint_wire::local::{FromMedia, MediaConfig, Reader, ToMedia, encode};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,8 +16,30 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
+use crate::config::Config;
+use crate::media_keys::MediaKeys;
+
 /// After it has closed its socket, or was asked to end, a child may take this long.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// What a child needs to know: of the box, and the site whose name its records have.
+pub fn media_config(config: &Config, site: SiteCode, keys: &MediaKeys) -> MediaConfig {
+    MediaConfig {
+        site,
+        camera: config.camera.clone(),
+        microphones: config.sound.microphones.clone(),
+        loudspeaker: config.sound.loudspeaker.clone(),
+        sound_server: config.sound.server,
+        encoders: config.board.encoder.order.clone(),
+        preset: config.preset.clone(),
+        records: config.records_dir.display().to_string(),
+        returns: config.returns_dir.as_ref().map(|folder| folder.display().to_string()),
+        decode_return: config.decode_return,
+        dtls_cert: keys.dtls_cert(),
+        dtls_key: keys.dtls_key(),
+        screen: config.screen.as_ref().map(|screen| screen.at.clone()),
+    }
+}
 
 /// What a child brings.
 #[derive(Debug)]
@@ -150,7 +173,7 @@ async fn live(
 }
 
 /// The file that this program was started from; the kernel's own link to it when an update has replaced the file.
-fn own_program() -> PathBuf {
+pub fn own_program() -> PathBuf {
     match std::env::current_exe() {
         Ok(path) if path.exists() => path,
         Ok(_) | Err(_) => PathBuf::from("/proc/self/exe"),

@@ -54,6 +54,7 @@ pub fn tell_gaps(config: &Config) {
             | Part::Microphones
             | Part::Encoder
             | Part::Decoder
+            | Part::Display
             | Part::Thermal
             | Part::Led
             | Part::Watchdog

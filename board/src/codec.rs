@@ -26,6 +26,11 @@ pub enum Display {
         /// The connector's name, such as `HDMI-A-1`.
         connector: String,
     },
+    /// A framebuffer device (fbdev), 32 bits a pixel.
+    Framebuffer {
+        /// Such as `/dev/fb0`.
+        device: PathBuf,
+    },
 }
 
 /// Encoders that the agent knows how to set up.
@@ -109,16 +114,24 @@ pub(crate) fn read_display(mut keys: Keys, reading: &mut Reading) -> Option<Disp
     enum Kind {
         None,
         Kms,
+        Framebuffer,
     }
-    let display =
-        match keys.choice("kind", &[("none", Kind::None), ("kms", Kind::Kms)], "\"none\"", &mut reading.faults)? {
-            Kind::None => Some(Display::None),
-            Kind::Kms => {
-                let driver: Option<String> = keys.required("driver", "\"vc4\"", &mut reading.faults);
-                let connector: Option<String> = keys.required("connector", "\"HDMI-A-1\"", &mut reading.faults);
-                driver.zip(connector).map(|(driver, connector)| Display::Kms { driver, connector })
+    let kinds = [("none", Kind::None), ("kms", Kind::Kms), ("framebuffer", Kind::Framebuffer)];
+    let display = match keys.choice("kind", &kinds, "\"none\"", &mut reading.faults)? {
+        Kind::None => Some(Display::None),
+        Kind::Kms => {
+            let driver: Option<String> = keys.required("driver", "\"vc4\"", &mut reading.faults);
+            let connector: Option<String> = keys.required("connector", "\"HDMI-A-1\"", &mut reading.faults);
+            driver.zip(connector).map(|(driver, connector)| Display::Kms { driver, connector })
+        }
+        Kind::Framebuffer => {
+            let device: Option<PathBuf> = keys.required("device", "\"/dev/fb0\"", &mut reading.faults);
+            if let Some(device) = &device {
+                reading.device(&keys, "device", Part::Display, device);
             }
-        };
+            device.map(|device| Display::Framebuffer { device })
+        }
+    };
     keys.finish(&mut reading.faults);
     display
 }

@@ -19,6 +19,8 @@ pub enum Part {
     Encoder,
     /// The hardware decoder.
     Decoder,
+    /// The screen.
+    Display,
     /// A thermal zone.
     Thermal,
     /// An LED.

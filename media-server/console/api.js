@@ -69,6 +69,7 @@ export const api = {
   sites: () => json("GET", "/api/sites"),
   addSite: (code, name) => json("POST", "/api/sites", { code, name }, "add"),
   makeCode: (site) => json("POST", `/api/sites/${at(site)}/code`),
+  reports: (site) => json("GET", `/api/sites/${at(site)}/reports`),
   setCalls: (site, calls) => json("PUT", `/api/sites/${at(site)}/calls`, calls),
   moveCamera: (site, action) => json("POST", `/api/sites/${at(site)}/camera`, action),
   openWhip: (site) => json("POST", `/api/sites/${at(site)}/whip`),

@@ -29,6 +29,8 @@ export function sentence(event, nameOf) {
     case "Fault": return t("event.Fault", faultText(body.text, body.details ?? []));
     case "Camera": return camera(body);
     case "Picture": return picture(body);
+    case "Commissioned": return t("event.Commissioned", body.serial);
+    case "TestCallWanted": return t("event.TestCallWanted");
     case "FellBack": return t("event.FellBack", body.slot);
     default: return name; // a newer box: its own word is better than silence
   }

@@ -1,6 +1,7 @@
 // Điểm cầu: every box with its figures, live; adding a site, its enrolment code, whom its button calls, WHIP.
 import { api } from "./api.js";
 import { cameraPart } from "./camera.js";
+import { reportPart } from "./report.js";
 import { button, chip, dialog, fault, faultNodes, h, level, mark, notice, put, setChip } from "./dom.js";
 import { age, bytes, duration, moment, number, plain } from "./format.js";
 import { t } from "./texts.js";
@@ -179,7 +180,7 @@ function secret(label, value, kind = "") {
 
 function manage(live, site) {
   return dialog(t("sites.manage_of", `${site.name} (${site.code})`), (close) => [
-    site.appliance ? cameraPart(site) : null, enrolPart(site), callsPart(live, site), whipPart(site),
+    site.appliance ? cameraPart(site) : null, enrolPart(site), reportPart(site), callsPart(live, site), whipPart(site),
     h("div", { class: "actions" }, button(t("app.close"), () => close(), { kind: "primary" })),
   ], { wide: true });
 }

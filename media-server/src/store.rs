@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bridgepoint_wire::enrol::Enrolled;
 use bridgepoint_wire::event::Event;
 use bridgepoint_wire::twin::Desired;
-use bridgepoint_wire::{ApplianceId, SessionId, SiteCode};
+use bridgepoint_wire::{ApplianceId, Envelope, SessionId, SiteCode, Topic};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use serde::Serialize;
 use server_core::fleet::{Seen, SiteRecord};
@@ -16,7 +16,8 @@ use server_core::session::Session;
 use crate::codes::CodeRecord;
 
 /// Each step leads from its index's schema version to the next; released steps are never edited.
-const MIGRATIONS: [&str; 1] = [r"
+const MIGRATIONS: [&str; 2] = [
+    r"
     CREATE TABLE sites (code TEXT PRIMARY KEY, name TEXT NOT NULL, calls TEXT NOT NULL DEFAULT '[]', appliance TEXT,
                         twin INTEGER NOT NULL DEFAULT 1, whip TEXT) STRICT;
     CREATE TABLE boxes (appliance TEXT PRIMARY KEY, site TEXT NOT NULL, serial TEXT NOT NULL, cert TEXT NOT NULL,
@@ -33,7 +34,15 @@ const MIGRATIONS: [&str; 1] = [r"
     CREATE TABLE users (name TEXT PRIMARY KEY, password TEXT NOT NULL) STRICT;
     CREATE TABLE tokens (hash TEXT PRIMARY KEY, user TEXT NOT NULL) STRICT;
     CREATE TABLE logins (hash TEXT PRIMARY KEY, user TEXT NOT NULL, expires_at_ms INTEGER NOT NULL) STRICT;
-"];
+",
+    // Commissioning reports as the boxes signed them: what a stranger can check, long after the box is gone.
+    r"
+    CREATE TABLE reports (appliance TEXT NOT NULL, seq INTEGER NOT NULL, site TEXT NOT NULL, at_ms INTEGER NOT NULL,
+                          stored_at_ms INTEGER NOT NULL, payload TEXT NOT NULL, jws TEXT NOT NULL,
+                          PRIMARY KEY (appliance, seq)) STRICT;
+    CREATE INDEX reports_by_site ON reports (site, stored_at_ms);
+",
+];
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +96,38 @@ pub struct EventRecord {
     pub seq: u64,
     /// What happened.
     pub event: serde_json::Value,
+}
+
+/// A commissioning report as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReportRecord {
+    /// The box's clock.
+    pub at_ms: u64,
+    /// When it was stored.
+    pub stored_at_ms: u64,
+    /// Where the box stands.
+    pub site: String,
+    /// Which box.
+    pub appliance: String,
+    /// Number of the event that it was.
+    pub seq: u64,
+    /// What it says.
+    pub report: serde_json::Value,
+    /// What the box signed.
+    pub signed: Signed,
+}
+
+/// A message with its signature, and whose that is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Signed {
+    /// Topic of the message; the signature covers it.
+    pub topic: String,
+    /// The message's bytes (JSON, and so text).
+    pub payload: String,
+    /// Detached JWS (RFC 7515, appendix F).
+    pub jws: String,
+    /// The box's certificate, PEM.
+    pub cert: String,
 }
 
 /// The database. Calls take well below a millisecond, but for a commit's `fsync`.
@@ -249,9 +290,31 @@ impl Store {
         Ok(Seen::new(through, beyond.collect::<rusqlite::Result<Vec<_>>>()?))
     }
 
-    /// Stores an event, and up to where the box's events are stored now; gives the acknowledgement its number.
-    pub fn put_event(&self, record: &EventRecord, through: u64, stored_at_ms: u64) -> Result<u64> {
+    /// Stores an event, and up to where the box's events are stored now; gives the acknowledgement its number. `signed`:
+    /// the event is a commissioning report, and these are its payload and signature.
+    pub fn put_event(
+        &self,
+        record: &EventRecord,
+        signed: Option<(&str, &str)>,
+        through: u64,
+        stored_at_ms: u64,
+    ) -> Result<u64> {
         self.change(|change| {
+            if let Some((payload, jws)) = signed {
+                change.execute(
+                    "INSERT INTO reports (appliance, seq, site, at_ms, stored_at_ms, payload, jws)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+                    params![
+                        record.appliance,
+                        record.seq as i64,
+                        record.site,
+                        record.at_ms as i64,
+                        stored_at_ms as i64,
+                        payload,
+                        jws
+                    ],
+                )?;
+            }
             change.execute(
                 "INSERT INTO events (appliance, seq, at_ms, stored_at_ms, site, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT DO NOTHING",
@@ -294,6 +357,33 @@ impl Store {
                 appliance: row.get(2)?,
                 seq: unsigned(row, 3)?,
                 event: json(row, 4)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// A site's commissioning reports, newest first.
+    pub fn reports(&self, site: &SiteCode) -> Result<Vec<ReportRecord>> {
+        let connection = self.lock();
+        let sql = "SELECT at_ms, stored_at_ms, r.site, appliance, seq, payload, jws, cert
+                   FROM reports r JOIN boxes USING (appliance) WHERE r.site = ?1 ORDER BY stored_at_ms DESC, seq DESC";
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([site.as_str()], |row| {
+            let appliance: ApplianceId = id(row, 3)?;
+            let said: Envelope<serde_json::Value> = json(row, 5)?;
+            Ok(ReportRecord {
+                at_ms: unsigned(row, 0)?,
+                stored_at_ms: unsigned(row, 1)?,
+                site: row.get(2)?,
+                appliance: appliance.to_string(),
+                seq: unsigned(row, 4)?,
+                report: said.body["Commissioned"].clone(),
+                signed: Signed {
+                    topic: Topic::Event(appliance).to_string(),
+                    payload: row.get(5)?,
+                    jws: row.get(6)?,
+                    cert: row.get(7)?,
+                },
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -477,9 +567,9 @@ mod tests {
     fn a_stored_event_is_seen_after_a_restart_and_stored_once() {
         let (dir, store) = store();
         let a = "a".parse().unwrap();
-        store.put_event(&event(1), 1, 9).unwrap();
-        store.put_event(&event(1), 1, 9).unwrap();
-        store.put_event(&event(3), 1, 9).unwrap();
+        store.put_event(&event(1), None, 1, 9).unwrap();
+        store.put_event(&event(1), None, 1, 9).unwrap();
+        store.put_event(&event(3), None, 1, 9).unwrap();
         drop(store);
         let store = Store::open(&dir.path().join("s.db")).unwrap();
         assert_eq!(store.events(10).unwrap().len(), 2);
@@ -514,6 +604,28 @@ mod tests {
         assert_eq!(store.code("h1").unwrap().unwrap().1.used.unwrap().0, "r1");
         assert_eq!(store.sites().unwrap()[0].appliance, Some("b".parse().unwrap()));
         assert_eq!(store.desired(&site).unwrap().unwrap().version, 3);
+    }
+
+    #[test]
+    fn a_report_is_kept_as_it_was_signed_also_of_a_box_that_was_replaced() {
+        let (_dir, store) = store();
+        let site = "A".parse().unwrap();
+        assert!(store.add_site(&site, "Tri Lễ").unwrap());
+        for (n, appliance) in (1_u32..).zip(["a", "b"]) {
+            store.put_code(&format!("h{n}"), &site, "admin", 100, 1).unwrap();
+            store.enrol(&format!("h{n}"), "r", "s", &enrolled(appliance), 1).unwrap();
+            let body = serde_json::json!({ "Commissioned": { "serial": appliance } });
+            let payload = String::from_utf8(Envelope::new(7, 5, body.clone()).to_bytes()).unwrap();
+            let record = EventRecord { appliance: appliance.into(), seq: 7, event: body, ..event(7) };
+            store.put_event(&record, Some((&payload, "jws")), 7, u64::from(n)).unwrap();
+            store.put_event(&record, Some((&payload, "other")), 7, 9).unwrap();
+        }
+        let reports = store.reports(&site).unwrap();
+        let of: Vec<_> = reports.iter().map(|report| (report.appliance.as_str(), &report.report["serial"])).collect();
+        assert_eq!(of, [("b", &"b".into()), ("a", &"a".into())]);
+        let signed = &reports[1].signed;
+        assert_eq!((signed.topic.as_str(), signed.jws.as_str(), signed.cert.as_str()), ("bp/1/a/up/event", "jws", "c"));
+        assert!(Envelope::<serde_json::Value>::from_bytes(signed.payload.as_bytes()).is_ok());
     }
 
     #[test]

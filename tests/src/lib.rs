@@ -5,5 +5,6 @@ pub mod chance;
 pub mod https;
 pub mod mqtt;
 pub mod running;
+pub mod screen;
 
 pub use xtask::measure;

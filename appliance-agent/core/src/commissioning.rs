@@ -117,6 +117,8 @@ pub enum Answer {
     Enrol(Result<Identity, Refusal>),
     /// Of [`Task::LookAtPicture`].
     Picture(Option<PictureProof>),
+    /// Of [`Task::LookAtPicture`]: pictures come, and all are the same to the last bit.
+    Frozen,
     /// Of [`Task::Listen`]; empty when there is no microphone.
     Sound(Vec<ChannelProof>),
     /// Of [`Task::TryEncoder`].
@@ -566,6 +568,7 @@ impl Commissioning {
             (Step::Camera, Answer::Picture(seen)) => {
                 seen.ok_or(Fault::CameraMissing).and_then(judge::picture).map(|seen| self.findings.picture = Some(seen))
             }
+            (Step::Camera, Answer::Frozen) => Err(Fault::PictureFrozen),
             (Step::Microphones, Answer::Sound(heard)) => {
                 judge::sound(heard).map(|heard| self.findings.sound = Some(heard))
             }

@@ -219,7 +219,7 @@ impl Session {
                 Ok(())
             }
             // Not a session's: the shell gives it to [`crate::update`].
-            Order::Update(_) => Err(CommandRefusal::NotNow),
+            Order::TestCall(_) | Order::Update(_) => Err(CommandRefusal::NotNow),
             // The shell gives these to the camera's core; one that comes here is for a box that has none.
             Order::Camera(_) => Err(CommandRefusal::Camera(CameraRefusal::NoCamera)),
         }

@@ -8,6 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -19,10 +20,12 @@ use bridgepoint_link::confine::{Limits, Sockets, confine};
 use bridgepoint_wire::command::Join;
 use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, Reader, ToMedia, encode};
 use bridgepoint_wire::text::Text;
+use bridgepoint_wire::trial::{Found, ScreenAt, Trial};
 
 use crate::MediaError;
 use crate::encode::Encoders;
 use crate::session::{Session, SessionEvent, SessionKeys, Source, Tell};
+use crate::trial::{self, Bench};
 
 /// Between two reports of the meters.
 const METERS_EVERY: Duration = Duration::from_secs(1);
@@ -38,6 +41,8 @@ const WRITE_WITHIN: Duration = Duration::from_millis(500);
 enum Input {
     Asked(Box<ToMedia>),
     Happened(SessionEvent),
+    /// A trial has ended, and gives back what it worked with.
+    Tried(Box<Tried>),
     /// The control process is gone, or this process was told to end.
     Over,
 }
@@ -59,6 +64,8 @@ pub struct Child {
     inputs: Receiver<Input>,
     tell: Tell,
     say: SyncSender<FromMedia>,
+    /// Where trials give back what they worked with.
+    done: Sender<Input>,
     writer: JoinHandle<()>,
     state: State,
     metered: Instant,
@@ -72,6 +79,30 @@ enum State {
     New,
     Idle(Box<Idle>),
     Joined(Box<Joined>),
+    /// Something is tried, on a thread of its own.
+    Trying(Trying),
+}
+
+struct Trying {
+    stop: Arc<AtomicBool>,
+    /// The screen is the trial's.
+    screen: Arc<AtomicBool>,
+    /// Orders that wait until it has stopped.
+    then: Vec<ToMedia>,
+}
+
+/// A trial that is over.
+struct Tried {
+    attempt: u32,
+    found: Found,
+    config: MediaConfig,
+    encoders: Encoders,
+}
+
+impl std::fmt::Debug for Tried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tried").field("attempt", &self.attempt).field("found", &self.found).finish_non_exhaustive()
+    }
 }
 
 struct Idle {
@@ -120,6 +151,7 @@ impl Child {
                 inputs,
                 tell,
                 say,
+                done: to.clone(),
                 writer,
                 state: State::New,
                 metered: Instant::now(),
@@ -154,13 +186,16 @@ impl Child {
                     }
                 }
                 Ok(Input::Happened(event)) => self.happened(event),
+                Ok(Input::Tried(tried)) => self.tried(*tried),
                 Ok(Input::Over) | Err(RecvTimeoutError::Disconnected) => break Ok(()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.timers();
         };
-        if let State::Joined(joined) = self.state {
-            joined.session.suspend();
+        match self.state {
+            State::Joined(joined) => joined.session.suspend(),
+            State::Trying(trying) => trying.stop.store(true, Ordering::Relaxed),
+            State::New | State::Idle(_) => {}
         }
         // What was said is still written, as far as somebody reads.
         drop((self.say, self.tell));
@@ -179,12 +214,25 @@ impl Child {
 
     fn until_next(&self) -> Duration {
         match &self.state {
-            State::New | State::Idle(_) => Duration::from_hours(1),
+            State::New | State::Idle(_) | State::Trying(_) => Duration::from_hours(1),
             State::Joined(_) => (self.metered + METERS_EVERY).saturating_duration_since(Instant::now()),
         }
     }
 
     fn asked(&mut self, message: ToMedia) -> Result<(), MediaError> {
+        let message = match (&mut self.state, message) {
+            // The session, and whoever else wants the camera, comes first; each waits for the trial's end.
+            (State::Trying(trying), ToMedia::ScreenYours) => {
+                trying.screen.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
+            (State::Trying(trying), message) => {
+                trying.stop.store(true, Ordering::Relaxed);
+                trying.then.push(message);
+                return Ok(());
+            }
+            (_, message) => message,
+        };
         match message {
             ToMedia::Configure(config) => self.configure(config)?,
             ToMedia::Join { order, muted, session_key, session_cert } => {
@@ -196,10 +244,55 @@ impl Child {
                     joined.session.set_muted(on);
                 }
             }
-            // This build has no screen that could show it.
+            // The program itself says it, in its corner.
             ToMedia::Tally(on) => tracing::info!(on, "tally"),
+            ToMedia::Try { attempt, trial } => self.attempt(attempt, trial),
+            // It has ended by itself.
+            ToMedia::StopTrying => {}
+            ToMedia::ScreenYours => {
+                if let State::Joined(joined) = &self.state {
+                    joined.session.take_screen();
+                }
+            }
         }
         Ok(())
+    }
+
+    fn attempt(&mut self, attempt: u32, trial: Trial) {
+        let idle = match std::mem::replace(&mut self.state, State::New) {
+            State::Idle(idle) => idle,
+            busy => {
+                self.state = busy;
+                self.say(FromMedia::Tried { attempt, found: Found::Stopped });
+                return;
+            }
+        };
+        let Idle { config, encoders, source } = *idle;
+        let (stop, screen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let trying = Trying { stop: Arc::clone(&stop), screen: Arc::clone(&screen), then: Vec::new() };
+        self.state = State::Trying(trying);
+        let (say, done) = (self.say.clone(), self.done.clone());
+        thread::spawn(move || {
+            let say = move |message| {
+                if say.try_send(message).is_err() {
+                    tracing::warn!("the control process does not read: a report was dropped");
+                }
+            };
+            let bench = Bench { config: &config, encoders: &encoders, source, stop: &stop, screen: &screen, say: &say };
+            let found = trial::run(trial, bench);
+            // Nobody listens any more only when this process ends.
+            let _ = done.send(Input::Tried(Box::new(Tried { attempt, found, config, encoders })));
+        });
+    }
+
+    fn tried(&mut self, tried: Tried) {
+        let Tried { attempt, found, config, encoders } = tried;
+        let source = reopen(&config);
+        let before = std::mem::replace(&mut self.state, State::Idle(Box::new(Idle { config, encoders, source })));
+        self.say(FromMedia::Tried { attempt, found });
+        if let State::Trying(Trying { then, .. }) = before {
+            self.postponed.extend(then.into_iter().map(|message| Input::Asked(Box::new(message))));
+        }
     }
 
     fn configure(&mut self, config: MediaConfig) -> Result<(), MediaError> {
@@ -336,7 +429,12 @@ fn restrict(config: &MediaConfig) {
     let sockets = Sockets::Udp { tcp_to, local: config.sound_server };
     let server = if config.sound_server { sound_server_files() } else { Vec::new() };
     let read: Vec<&Path> = clip.iter().chain(&server).map(PathBuf::as_path).collect();
-    let own: Vec<&Path> = [&config.records].into_iter().chain(&config.returns).map(Path::new).collect();
+    let screen = match &config.screen {
+        Some(ScreenAt::File { file, .. }) => Path::new(file).parent(),
+        Some(ScreenAt::Kms { .. } | ScreenAt::Framebuffer { .. }) | None => None,
+    };
+    let own = [&config.records].into_iter().chain(&config.returns).map(Path::new);
+    let own: Vec<&Path> = own.chain(screen).collect();
     let limits = Limits { read: &read, write: &own, devices: true, sockets };
     let confinement = confine(&limits);
     tracing::info!(?confinement, "media child is confined");

@@ -23,6 +23,7 @@ pub mod jitter;
 mod loudspeaker;
 mod microphones;
 pub mod pace;
+mod painter;
 pub mod picture;
 mod pipeline;
 pub mod playout;
@@ -30,6 +31,7 @@ mod returns;
 pub mod session;
 pub mod sound;
 pub mod timeline;
+mod trial;
 
 pub use bridgepoint_link::Encoding;
 pub use error::MediaError;

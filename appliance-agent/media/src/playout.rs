@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! link ─► channel ─► playout thread ─┬─ Jitter ─ Opus decoder ─► heard, loudspeaker
-//!                                    ├─ appsrc ! avdec_h264 ! appsink ─► channel ─► shown
+//!                                    ├─ appsrc ! avdec_h264 ! appsink ─► channel ─► shown ─► Painter
 //!                                    └─ Returns (program.mp4, heard.wav, shown.csv)
 //! ```
 //! Without `decode` a picture counts as shown when a decoder could have begun with it.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -14,17 +15,23 @@ use std::time::{Duration, Instant};
 
 use bridgepoint_wire::SessionId;
 use bridgepoint_wire::media::{AccessUnit, OpusPacket, VIDEO_RATE};
+use bridgepoint_wire::trial::ScreenAt;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
+use gst_video::VideoInfo;
 
 use crate::MediaError;
 use crate::jitter::{BLOCK_NS, Jitter, Play, ns_of};
 use crate::loudspeaker::Mouth;
 use crate::pace::{BLOCK, SOUND_RATE};
+use crate::painter::Painter;
+use crate::picture::Picture;
 use crate::pipeline::{error_on, make, nice_threads, play, set_if_there, stop};
 use crate::returns::Returns;
 use crate::timeline::Timeline;
 
+/// Decoded pictures that wait for their time; then the oldest is not shown.
+const WAITING: usize = 8;
 /// Pictures and packets that wait for the playout thread (about 5 s); then new ones are dropped.
 const QUEUE: usize = 512;
 
@@ -40,6 +47,8 @@ pub struct PlayoutSettings {
     pub session: SessionId,
     /// The session's origin, ms since 1970.
     pub origin_ms: u64,
+    /// The screen, once its owner gives it.
+    pub screen: Option<ScreenAt>,
 }
 
 /// Plays a return until it is dropped.
@@ -55,7 +64,13 @@ pub struct Feed(SyncSender<Item>);
 enum Item {
     Picture(AccessUnit, Instant),
     Sound(OpusPacket, Instant),
-    Decoded { ticks: u64, at: Instant },
+    Decoded {
+        ticks: u64,
+        at: Instant,
+        picture: Option<Picture>,
+    },
+    /// The screen may be drawn on.
+    Screen,
     End,
 }
 
@@ -68,6 +83,11 @@ impl Feed {
     /// A packet of the program's sound.
     pub fn sound(&self, packet: OpusPacket) {
         self.put(Item::Sound(packet, Instant::now()));
+    }
+
+    /// The screen's owner has let go of it.
+    pub fn screen(&self) {
+        self.put(Item::Screen);
     }
 
     fn put(&self, item: Item) {
@@ -93,7 +113,8 @@ impl Playout {
             Some(folder) => Some(Returns::create(folder, &settings.session, settings.origin_ms)?),
             None => None,
         };
-        let decoder = if settings.decode { Some(PictureDecoder::start(&feed)?) } else { None };
+        let decoder =
+            if settings.decode { Some(PictureDecoder::start(&feed, settings.screen.is_some())?) } else { None };
         let opus =
             opus::Decoder::new(SOUND_RATE as u32, opus::Channels::Mono).map_err(|e| MediaError::Opus(e.to_string()))?;
         let start = Instant::now();
@@ -108,6 +129,9 @@ impl Playout {
             start,
             blocks: 0,
             shown: false,
+            screen: settings.screen.clone(),
+            painter: None,
+            waiting: VecDeque::new(),
             on_event: Box::new(on_event),
         };
         let thread = std::thread::Builder::new()
@@ -143,6 +167,8 @@ impl Drop for Playout {
 pub enum PlayoutEvent {
     /// The first picture of the program is shown at this instant.
     FirstShown(Instant),
+    /// There is something to show: the screen is wanted.
+    ScreenWanted,
     /// Something failed; playing goes on as far as it can.
     Fault(MediaError),
 }
@@ -158,6 +184,10 @@ struct Player {
     start: Instant,
     blocks: u64,
     shown: bool,
+    screen: Option<ScreenAt>,
+    painter: Option<Painter>,
+    /// Pictures, and when each is shown.
+    waiting: VecDeque<(Instant, Picture)>,
     on_event: Box<dyn FnMut(PlayoutEvent) + Send>,
 }
 
@@ -165,16 +195,22 @@ impl Player {
     fn run(mut self, items: &Receiver<Item>) {
         loop {
             let due = self.start + Duration::from_nanos(self.blocks * BLOCK_NS);
-            match items.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            let wake = self.waiting.front().map_or(due, |(at, _)| due.min(*at));
+            match items.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(Item::Picture(unit, at)) => self.picture(&unit, at),
                 Ok(Item::Sound(packet, at)) => self.sound(packet, at),
-                Ok(Item::Decoded { ticks, at }) => self.show(ticks, at, true),
+                Ok(Item::Decoded { ticks, at, picture }) => {
+                    let shown = self.show(ticks, at, true);
+                    self.wait(shown, picture);
+                }
+                Ok(Item::Screen) => self.take_screen(),
                 Ok(Item::End) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if Instant::now() >= due {
                 self.block(due);
             }
+            self.paint();
         }
         self.decoder = None;
         let finished = self.returns.take().map_or(Ok(()), Returns::finish);
@@ -191,7 +227,9 @@ impl Player {
         let kept = self.returns.as_mut().map_or(Ok(()), |returns| returns.program_picture(unit, since_start));
         self.keep(kept);
         match &mut self.decoder {
-            None => self.show(unit.ticks, at, false),
+            None => {
+                self.show(unit.ticks, at, false);
+            }
             Some(decoder) => {
                 if let Err(fault) = decoder.push(unit) {
                     self.decoder = None;
@@ -209,17 +247,55 @@ impl Player {
         self.jitter.handle_packet(now, packet);
     }
 
-    /// A picture could be shown at `at`.
-    fn show(&mut self, ticks: u64, at: Instant, decoded: bool) {
+    /// A picture could be shown at `at`; returns when it is.
+    fn show(&mut self, ticks: u64, at: Instant, decoded: bool) -> Instant {
         let (now, position) = (self.line(at), ns_of(ticks, VIDEO_RATE));
         self.jitter.handle_picture(now, position);
         let shown = self.origin + Duration::from_nanos(self.jitter.show_at(now, position));
         if !std::mem::replace(&mut self.shown, true) {
             (self.on_event)(PlayoutEvent::FirstShown(shown));
+            if decoded && self.screen.is_some() {
+                (self.on_event)(PlayoutEvent::ScreenWanted);
+            }
         }
         let shown_ms = self.timeline.utc(shown).as_secs_f64() * 1e3;
         let kept = self.returns.as_mut().map_or(Ok(()), |returns| returns.shown(ticks, shown_ms, decoded));
         self.keep(kept);
+        shown
+    }
+
+    /// A picture waits for its time, once there is a screen.
+    fn wait(&mut self, shown: Instant, picture: Option<Picture>) {
+        let (Some(_), Some(picture)) = (&self.painter, picture) else { return };
+        if self.waiting.len() >= WAITING {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((shown, picture));
+    }
+
+    fn take_screen(&mut self) {
+        let Some(at) = &self.screen else { return };
+        match Painter::open(at) {
+            Ok(painter) => self.painter = Some(painter),
+            Err(error) => tracing::warn!("the program is not on the screen: {error}"),
+        }
+    }
+
+    /// Draws what is due; of several, the newest.
+    fn paint(&mut self) {
+        let now = Instant::now();
+        let mut due = None;
+        while self.waiting.front().is_some_and(|(at, _)| *at <= now) {
+            due = self.waiting.pop_front();
+        }
+        if let (Some(painter), Some((_, picture))) = (&mut self.painter, due)
+            && let Err(error) = painter.paint(&picture)
+        {
+            // A screen that was unplugged is asked for again by its owner, after the session.
+            tracing::warn!("the program is not on the screen: {error}");
+            self.painter = None;
+            self.waiting.clear();
+        }
     }
 
     /// The block that begins at `due` is played now.
@@ -269,7 +345,8 @@ struct PictureDecoder {
 }
 
 impl PictureDecoder {
-    fn start(feed: &Feed) -> Result<Self, MediaError> {
+    /// `seen`: decoded pictures are wanted, not only when each was.
+    fn start(feed: &Feed, seen: bool) -> Result<Self, MediaError> {
         crate::pipeline::init()?;
         let failed = |reason: String| MediaError::Framework(format!("the return cannot be decoded: {reason}"));
         let caps =
@@ -284,7 +361,12 @@ impl PictureDecoder {
             if let Some(pts) = sample.buffer().and_then(gst::BufferRef::pts) {
                 // Back to ticks: 1/90,000 s is 11,111 ns, so rounding finds the number that was pushed.
                 let ticks = (u128::from(pts.nseconds()) * u128::from(VIDEO_RATE) + 500_000_000) / 1_000_000_000;
-                feed.put(Item::Decoded { ticks: ticks as u64, at: Instant::now() });
+                let picture = || {
+                    let info = VideoInfo::from_caps(sample.caps()?).ok()?;
+                    Some(Picture { buffer: sample.buffer_owned()?, info })
+                };
+                let picture = if seen { picture() } else { None };
+                feed.put(Item::Decoded { ticks: ticks as u64, at: Instant::now(), picture });
             }
             Ok(gst::FlowSuccess::Ok)
         };

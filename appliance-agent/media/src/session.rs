@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use bridgepoint_link::{BoxEvent, BoxLink, Identity};
 use bridgepoint_record::{RecordError, RecordEvent, Recorder, RecorderConfig, Role, Stream};
-use bridgepoint_wire::command::Join;
+use bridgepoint_wire::command::{Join, VideoOrder};
 use bridgepoint_wire::jws::Signer;
 use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig};
 use bridgepoint_wire::text::Text;
@@ -61,12 +61,13 @@ impl Source {
         }
     }
 
-    fn start(
+    /// Starts to capture, pictures of at most the size of `main`, `fps` of them a second.
+    pub(crate) fn start(
         &mut self,
-        order: &Join,
+        main: VideoOrder,
+        fps: u8,
         on_captured: impl FnMut(Captured) + Send + 'static,
     ) -> Result<Instant, MediaError> {
-        let (main, fps) = (order.main, order.main.fps.max(order.thumb.fps));
         match self {
             Self::Clip(clip) => {
                 clip.set_fps(fps);
@@ -76,7 +77,7 @@ impl Source {
         }
     }
 
-    const fn is_clip(&self) -> bool {
+    pub(crate) const fn is_clip(&self) -> bool {
         matches!(self, Self::Clip(_))
     }
 }
@@ -217,7 +218,8 @@ impl Session {
         lock(&self.begun).handle_camera(source.is_clip());
         let mut contribution = Contribution::new(&self.ends(), &self.encoders);
         let mut voice = if self.microphones.is_none() { Some(Voice::new(&self.ends())?) } else { None };
-        source.start(&self.order, move |captured| match (captured, &mut voice) {
+        let (main, thumb) = (self.order.main, self.order.thumb);
+        source.start(main, main.fps.max(thumb.fps), move |captured| match (captured, &mut voice) {
             (Captured::Sound { block, at }, Some(voice)) => voice.handle(&block, at, Instant::now()),
             (Captured::Sound { .. }, None) => {}
             (captured, _) => contribution.handle(captured, Instant::now()),
@@ -256,6 +258,13 @@ impl Session {
     /// Mutes or opens the microphone.
     pub fn set_muted(&self, muted: bool) {
         self.gauges.muted.store(muted, Ordering::Relaxed);
+    }
+
+    /// The screen's owner has let go of it: the program is drawn from now on.
+    pub fn take_screen(&self) {
+        if let Some(playout) = &self.playout {
+            playout.feed().screen();
+        }
     }
 
     /// Figures since the last call, which was `since` ago.
@@ -348,6 +357,7 @@ fn start_playout(
         returns,
         session: order.session.clone(),
         origin_ms: order.origin_ms,
+        screen: config.screen.clone(),
     };
     let events = || {
         let tell = Arc::clone(tell);
@@ -355,6 +365,7 @@ fn start_playout(
             PlayoutEvent::FirstShown(at) => {
                 tell(SessionEvent::Say(FromMedia::ProgramShown { at_ms: timeline.utc_ms(at) }));
             }
+            PlayoutEvent::ScreenWanted => tell(SessionEvent::Say(FromMedia::ScreenWanted)),
             PlayoutEvent::Fault(error) => {
                 tracing::error!("{error}");
                 fault(&tell, &error);

@@ -163,6 +163,7 @@ impl Stage {
             decode_return: true,
             dtls_cert: B64.encode(&self.identity.cert_der),
             dtls_key: B64.encode(&self.identity.key_der),
+            screen: None,
         })
     }
 

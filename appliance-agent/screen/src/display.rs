@@ -20,6 +20,9 @@ pub enum DisplayError {
 
 /// A screen.
 pub trait Display {
+    /// Width and height, pixels.
+    fn size(&self) -> (usize, usize);
+
     /// Shows a frame until the next one.
     ///
     /// # Errors
@@ -44,6 +47,10 @@ impl Memory {
 }
 
 impl Display for Memory {
+    fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+
     fn show(&mut self, frame: &Frame<'_>) -> Result<(), DisplayError> {
         if (frame.width(), frame.height()) != (self.width, self.height) {
             return Err(DisplayError::Size { width: self.width, height: self.height });

@@ -105,6 +105,7 @@ impl Agent {
                 let taken = match order {
                     Order::Update(update) => self.handle_update_order(*update),
                     Order::Camera(order) => self.handle_camera_order(order),
+                    Order::TestCall(order) => self.handle_test_call(order),
                     order => self.session.handle_order(now, order),
                 };
                 let outcome = match taken {
@@ -179,6 +180,7 @@ impl Agent {
         match self.outbox.handle_ack(now, through) {
             AckEffect::Nothing => {}
             AckEffect::Forget { through } => {
+                self.handle_stored(through);
                 self.unsaved.retain(|seq, _| *seq > through);
                 if let Err(error) = self.store.forget_events(through) {
                     tracing::error!(%error, "acknowledged events could not be removed");
@@ -188,6 +190,7 @@ impl Agent {
                 Ok(end) => {
                     tracing::warn!(next, "the store was older than what the server has: events have new numbers");
                     self.outbox = Outbox::new(next, end);
+                    self.handle_renumbered(end);
                     if self.uplink.is_up() {
                         self.outbox.handle_up();
                     }

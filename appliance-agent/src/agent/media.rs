@@ -2,7 +2,7 @@
 
 use agent_core::supervise::Care;
 use bridgepoint_wire::event::Event;
-use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, ToMedia};
+use bridgepoint_wire::local::{Camera, FromMedia, ToMedia};
 use bridgepoint_wire::picture::PictureEvent;
 use bridgepoint_wire::text::{Lang, Text};
 use tokio::sync::mpsc;
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::{Agent, CLOSING, Meters};
 use crate::dice;
 use crate::ending::Ending;
-use crate::media::MediaEvent;
+use crate::media::{MediaEvent, media_config};
 
 impl Agent {
     pub(super) fn care(&mut self, care: Care) {
@@ -93,28 +93,11 @@ impl Agent {
         }
     }
 
-    fn media_config(&self) -> MediaConfig {
-        MediaConfig {
-            site: self.site().clone(),
-            camera: self.config.camera.clone(),
-            microphones: self.config.sound.microphones.clone(),
-            loudspeaker: self.config.sound.loudspeaker.clone(),
-            sound_server: self.config.sound.server,
-            encoders: self.config.board.encoder.order.clone(),
-            preset: self.config.preset.clone(),
-            records: self.config.records_dir.display().to_string(),
-            returns: self.config.returns_dir.as_ref().map(|folder| folder.display().to_string()),
-            decode_return: self.config.decode_return,
-            dtls_cert: self.keys.dtls_cert(),
-            dtls_key: self.keys.dtls_key(),
-        }
-    }
-
     pub(super) fn handle_media(&mut self, event: MediaEvent) -> Result<(), Ending> {
         let now = self.now();
         match event {
             MediaEvent::Connected => {
-                let config = self.media_config();
+                let config = media_config(&self.config, self.site().clone(), &self.keys);
                 self.tell(ToMedia::Configure(config));
             }
             MediaEvent::Said(message) => {
@@ -127,6 +110,7 @@ impl Agent {
                 self.lost_picture = None;
                 self.status.link_up = false;
                 self.session.handle_media_lost();
+                self.glass.take_back();
                 let ended = self.supervisor.handle_exit(now, &seen, dice());
                 tracing::warn!(reason = ended.reason, count = ended.count, "the media child is gone");
                 if ended.had_worked {
@@ -149,10 +133,12 @@ impl Agent {
                 self.proven = true;
                 self.health.handle_change(now);
                 self.tell_join();
+                self.tell_trial();
             }
             FromMedia::Fatal { text, details } => {
                 // A clip that cannot be played will never play; a device may be plugged in again.
                 if !self.proven
+                    && !self.glass.is_there()
                     && matches!(self.config.camera, Camera::Clip(_))
                     && let Some(text) = Text::by_name(&text)
                 {
@@ -184,9 +170,18 @@ impl Agent {
                 self.health.handle_change(now);
             }
             FromMedia::Heard(heard) => self.handle_heard(heard),
-            FromMedia::Left { session } => self.session.handle_left(&session),
             FromMedia::Picture(event) => self.say_picture(event),
             FromMedia::KeyWanted => self.camera_key_wanted(),
+            FromMedia::Left { session } => {
+                self.glass.take_back();
+                self.session.handle_left(&session);
+            }
+            FromMedia::Tried { attempt, found } => {
+                self.glass.take_back();
+                self.handle_tried(attempt, found);
+            }
+            FromMedia::CodeSeen(text) => self.handle_code_seen(text),
+            FromMedia::ScreenWanted => self.glass.lend(),
         }
         Ok(())
     }
@@ -253,6 +248,9 @@ fn shows_progress(message: &FromMedia) -> bool {
         | FromMedia::Microphone(_)
         | FromMedia::Heard(_)
         | FromMedia::Left { .. }
-        | FromMedia::KeyWanted => false,
+        | FromMedia::KeyWanted
+        | FromMedia::Tried { .. }
+        | FromMedia::CodeSeen(_)
+        | FromMedia::ScreenWanted => false,
     }
 }

@@ -53,6 +53,9 @@ pub enum Order {
     Update(Box<Update>),
     /// An operator wants something of the camera. Since 2026-11; an older box refuses it as malformed.
     Camera(CameraOrder),
+    /// The test call that this box asked for ([`crate::event::Event::TestCallWanted`]): an echo listens there. Nothing is
+    /// recorded. Since 2026-11.
+    TestCall(Box<Join>),
 }
 
 impl Order {
@@ -67,7 +70,8 @@ impl Order {
             | Self::Mute { .. }
             | Self::CallRefused { .. }
             | Self::ReportHealth
-            | Self::Update(_) => None,
+            | Self::Update(_)
+            | Self::TestCall(_) => None,
         }
     }
 }

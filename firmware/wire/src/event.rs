@@ -111,6 +111,9 @@ pub enum Event {
     Commissioned(Box<CommissioningReport>),
     /// What became of the camera's picture.
     Picture(PictureEvent),
+    /// A technician wants to measure the line and to hear and see what comes back: the centre answers with
+    /// [`crate::command::Order::TestCall`].
+    TestCallWanted,
 }
 
 /// Why a press meant nothing.

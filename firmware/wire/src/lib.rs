@@ -14,6 +14,8 @@ pub mod command;
 #[cfg(feature = "alloc")]
 pub mod commissioning;
 #[cfg(feature = "alloc")]
+pub mod echo;
+#[cfg(feature = "alloc")]
 pub mod enrol;
 #[cfg(feature = "alloc")]
 pub mod envelope;
@@ -40,6 +42,8 @@ pub mod sound;
 pub mod text;
 #[cfg(feature = "alloc")]
 pub mod topic;
+#[cfg(feature = "alloc")]
+pub mod trial;
 #[cfg(feature = "alloc")]
 pub mod twin;
 #[cfg(feature = "alloc")]

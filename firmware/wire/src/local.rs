@@ -18,6 +18,7 @@ use crate::health::LinkHealth;
 use crate::id::{SessionId, SiteCode};
 use crate::picture::PictureEvent;
 use crate::sound::{Heard, MicrophoneEvent, Microphones};
+use crate::trial::{Found, ScreenAt, Trial};
 
 /// The longest body.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -83,6 +84,18 @@ pub enum ToMedia {
     Mute(bool),
     /// What the screen shows about the record.
     Tally(bool),
+    /// Try something; answered by [`FromMedia::Tried`]. One at a time: another one, or a session, stops it.
+    Try {
+        /// Control's name for this try.
+        attempt: u32,
+        /// What.
+        trial: Trial,
+    },
+    /// Stop what is being tried.
+    StopTrying,
+    /// Control has let go of the screen, as [`FromMedia::ScreenWanted`] asked. The child lets go of it before it says
+    /// [`FromMedia::Tried`] or [`FromMedia::Left`], or with its life.
+    ScreenYours,
 }
 
 /// What a media child needs to know once.
@@ -112,6 +125,9 @@ pub struct MediaConfig {
     pub dtls_cert: String,
     /// Its private key, PKCS #8 DER, base64.
     pub dtls_key: String,
+    /// The box's screen, which the child may be given ([`ToMedia::ScreenYours`]); none where there is none.
+    #[serde(default)]
+    pub screen: Option<ScreenAt>,
 }
 
 /// Where the picture comes from.
@@ -245,6 +261,17 @@ pub enum FromMedia {
     Picture(PictureEvent),
     /// The centre needs a key frame of the main encoding, which the camera makes itself.
     KeyWanted,
+    /// A try has ended.
+    Tried {
+        /// Control's name for it.
+        attempt: u32,
+        /// What came of it.
+        found: Found,
+    },
+    /// The camera sees a QR code with this text.
+    CodeSeen(String),
+    /// The child has something to draw: answered by [`ToMedia::ScreenYours`].
+    ScreenWanted,
 }
 
 /// Server's control process → a conference worker.
@@ -303,6 +330,23 @@ pub enum ToWorker {
     /// Add this site, or take over its new DTLS fingerprint (its agent was restarted, or came online late).
     /// Its file, tile and ICE credentials stay.
     Site(ConferenceSite),
+    /// First message after the worker has connected, in the place of [`ToWorker::Open`]: be the echo of a test call.
+    Echo(Box<Echo>),
+}
+
+/// All that a worker needs to be the echo of one box's test call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Echo {
+    /// Time zero of the call's media timeline, ms since 1970.
+    pub origin_ms: u64,
+    /// Address to listen on, `address:port`.
+    pub listen: String,
+    /// The echo's DTLS certificate, DER, base64.
+    pub dtls_cert: String,
+    /// Its private key, PKCS #8 DER, base64.
+    pub dtls_key: String,
+    /// The box.
+    pub site: ConferenceSite,
 }
 
 /// All that a worker needs to run one conference.

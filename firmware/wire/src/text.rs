@@ -961,6 +961,16 @@ texts! {
         vi: ["Đã kiểm tra", "", ""],
         en: ["What was checked", "", ""]
     }
+    /// No picture.
+    FaultPictureFrozen {
+        vi: ["Hình của camera đứng yên.", "Camera gửi mãi một hình: nó bị treo.", "Rút nguồn camera, đợi 10 giây, cắm lại."],
+        en: ["The camera's picture stands still.", "It sends one picture for ever: it hangs.", "Unplug the camera's power, wait for 10 s, plug it in again."]
+    }
+    /// {0} file or folder, {1} the system's reason.
+    ScreenFonts {
+        vi: ["Không dùng được phông chữ cho màn hình: {0}: {1}.", "Không có phông chữ, màn hình không hướng dẫn được kỹ thuật viên.", "Cài gói fonts-noto-core, hoặc đặt screen.regular và screen.bold trong agent.toml."],
+        en: ["The screen's fonts cannot be used: {0}: {1}.", "Without them the screen cannot lead a technician.", "Install the package fonts-noto-core, or set screen.regular and screen.bold in agent.toml."]
+    }
 }
 
 impl Text {

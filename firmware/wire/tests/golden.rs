@@ -105,10 +105,9 @@ fn v1_ack() {
     holds("v1-ack.json", vec![Ack { through: 41 }]);
 }
 
-#[test]
-fn v1_command() {
+fn join() -> Join {
     let ice = |name: &str| IceCredentials { ufrag: name.into(), pwd: "p".repeat(22) };
-    let join = Join {
+    Join {
         session: id("20261124-101530-17611"),
         origin_ms: AT,
         caller: id("17611"),
@@ -119,10 +118,21 @@ fn v1_command() {
         main: VideoOrder { width: 1280, height: 720, fps: 25, kbps: 1_500 },
         thumb: VideoOrder { width: 640, height: 360, fps: 25, kbps: 500 },
         audio_kbps: 48,
-    };
+    }
+}
+
+#[test]
+fn v1_test_call() {
+    let command = Command { expires_at_ms: AT + 10_000, order: Order::TestCall(Box::new(join())) };
+    holds("v1-command-test-call.json", vec![command]);
+    holds("v1-event-test-call.json", vec![Event::TestCallWanted]);
+}
+
+#[test]
+fn v1_command() {
     let session = || id("20261124-101530-17611");
     let orders = [
-        Order::Join(Box::new(join)),
+        Order::Join(Box::new(join())),
         Order::Leave { session: session() },
         Order::Tally { session: session(), on_record: true },
         Order::Mute { on: true },

@@ -371,7 +371,8 @@ impl Session {
             | Event::TwinRefused { .. }
             | Event::Updated { .. }
             | Event::FellBack { .. }
-            | Event::Commissioned(_) => {}
+            | Event::Commissioned(_)
+            | Event::TestCallWanted => {}
         }
         self.settle_tally(now_ms);
     }

@@ -41,6 +41,7 @@ const ASSETS: &[Asset] = &[
     asset!("login.js", SCRIPT),
     asset!("logo.svg", IMAGE),
     asset!("records.js", SCRIPT),
+    asset!("report.js", SCRIPT),
     asset!("session.js", SCRIPT),
     asset!("sessions.js", SCRIPT),
     asset!("sites.js", SCRIPT),

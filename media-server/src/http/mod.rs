@@ -74,6 +74,7 @@ pub fn router(app: App) -> Router {
         .route("/api/sites", get(sites::list).post(sites::add))
         .route("/api/sites/{code}", get(sites::show))
         .route("/api/sites/{code}/code", post(sites::make_code))
+        .route("/api/sites/{code}/reports", get(sites::reports))
         .route("/api/sites/{code}/calls", put(sites::set_calls))
         .route("/api/sites/{code}/camera", post(sites::camera))
         .route("/api/sites/{code}/whip", post(sites::open_whip).delete(sites::close_whip))

@@ -19,6 +19,7 @@ use super::App;
 use super::access::Who;
 use super::error::ApiError;
 use crate::secret;
+use crate::store::ReportRecord;
 use crate::views::SiteJson;
 
 /// A box on the slowest of lines answers within this; an operator at a joystick waits no longer.
@@ -65,6 +66,11 @@ pub async fn make_code(
     let site = site(&code)?;
     let (code, expires_at_ms) = app.hub.call(move |hub| hub.make_code(&site, who.name())).await??;
     Ok(Json(json!({ "code": code, "expires_at_ms": expires_at_ms })))
+}
+
+/// `GET /api/sites/{code}/reports`
+pub async fn reports(State(app): State<App>, Path(code): Path<String>) -> Result<Json<Vec<ReportRecord>>, ApiError> {
+    Ok(Json(app.store.reports(&site(&code)?)?))
 }
 
 /// `PUT /api/sites/{code}/calls`

@@ -125,19 +125,20 @@ impl Hub {
     fn handle_event(&mut self, name: &str, appliance: &ApplianceId, payload: &[u8], jws: Option<&str>) {
         let Some(site) = self.fleet.site_of(appliance).cloned() else { return self.drop_payload(name, "unknown box") };
         let signed = match (self.keys.get(appliance), jws) {
-            (Some(key), Some(jws)) => key.verify(name, payload, jws).map_err(|error| error.to_string()),
+            (Some(key), Some(jws)) => key.verify(name, payload, jws).map(|()| jws).map_err(|error| error.to_string()),
             (None, _) => Err("unknown key".to_owned()),
             (_, None) => Err("no signature".to_owned()),
         };
-        if let Err(why) = signed {
-            return self.drop_payload(name, &why);
-        }
+        let jws = match signed {
+            Ok(jws) => jws,
+            Err(why) => return self.drop_payload(name, &why),
+        };
         let said = match Envelope::<serde_json::Value>::from_bytes(payload) {
             Ok(said) => said,
             Err(error) => return self.drop_payload(name, &error.to_string()),
         };
         self.handle_sign_of_life(appliance);
-        match self.keep(&site, appliance, &said) {
+        match self.keep(&site, appliance, &said, (payload, jws)) {
             Ok(false) => {}
             Ok(true) => {
                 if let Some(event) = event_of(&said.body) {
@@ -160,6 +161,7 @@ impl Hub {
         site: &SiteCode,
         appliance: &ApplianceId,
         said: &Envelope<serde_json::Value>,
+        (payload, jws): (&[u8], &str),
     ) -> Result<bool, StoreError> {
         if !self.seen.contains_key(appliance) {
             let seen = self.store.seen(appliance)?;
@@ -177,7 +179,8 @@ impl Hub {
                 seq: said.seq,
                 event: said.body.clone(),
             };
-            self.store.put_event(&record, ack.through, now)?
+            let text = std::str::from_utf8(payload).ok().filter(|_| record.event.get("Commissioned").is_some());
+            self.store.put_event(&record, text.map(|text| (text, jws)), ack.through, now)?
         } else {
             self.store.put_acked(appliance, ack.through)?
         };
@@ -190,8 +193,10 @@ impl Hub {
         self.dirty = true;
         tracing::info!(%site, ?event, "event");
         let now = now_ms();
-        if let Event::CallRequested { sites } = event {
-            return self.handle_call(site, sites, at_ms);
+        match event {
+            Event::CallRequested { sites } => return self.handle_call(site, sites, at_ms),
+            Event::TestCallWanted => return self.handle_test_call(site),
+            _ => {}
         }
         for running in self.running.values_mut() {
             running.session.handle_event(now, site, event);

@@ -206,9 +206,11 @@ impl Hub {
         })
     }
 
-    fn free_port(&self) -> Result<u16, OpenError> {
+    pub(super) fn free_port(&self) -> Result<u16, OpenError> {
         let media = &self.config.media;
-        let taken: Vec<u16> = self.running.values().filter_map(|running| port(&running.conference)).collect();
+        let calls = self.test_calls.values().map(|call| call.port);
+        let taken: Vec<u16> =
+            self.running.values().filter_map(|running| port(&running.conference)).chain(calls).collect();
         let mut ports = media.port..media.port.saturating_add(media.ports);
         let free = |port: &u16| !taken.contains(port) && UdpSocket::bind((media.listen, *port)).is_ok();
         let none = OpenError::Ports { first: media.port, last: media.port + media.ports - 1 };
@@ -301,6 +303,9 @@ impl Hub {
     }
 
     pub(super) fn handle_worker(&mut self, input: FromWorkers) {
+        if self.handle_echo(&input) {
+            return;
+        }
         let now = now_ms();
         match input {
             FromWorkers::Process { session, part, pid, socket } => {
@@ -500,6 +505,6 @@ fn thumb(sites: usize, program: VideoOrder) -> VideoOrder {
     server_core::asking::thumb(server_core::tile_size(sites, canvas), program.fps)
 }
 
-fn fresh_ice() -> Result<IceCredentials, secret::NoRandom> {
+pub(super) fn fresh_ice() -> Result<IceCredentials, secret::NoRandom> {
     Ok(IceCredentials { ufrag: secret::clear(8)?, pwd: secret::clear(32)? })
 }

@@ -2,6 +2,7 @@
 
 mod boxes;
 mod conferences;
+mod echoes;
 mod operators;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -142,6 +143,7 @@ pub struct Hub {
     keys: HashMap<ApplianceId, PublicKey>,
     seen: HashMap<ApplianceId, Seen>,
     running: BTreeMap<SessionId, Running>,
+    test_calls: BTreeMap<SessionId, echoes::TestCall>,
     ended: VecDeque<SessionJson>,
     wrong_codes: Tries<String>,
     viewers: HashMap<u64, oneshot::Sender<Answer>>,
@@ -201,6 +203,7 @@ impl Hub {
             done: done_in,
             seen: HashMap::new(),
             running: BTreeMap::new(),
+            test_calls: BTreeMap::new(),
             ended: VecDeque::new(),
             wrong_codes: Tries::new(per_caller, in_all, window_ms),
             viewers: HashMap::new(),

@@ -170,7 +170,7 @@ impl Conference {
                 self.stage = stage;
                 self.tell_stage();
             }
-            ToWorker::Open(_) => tracing::error!("a worker has one conference; this one is open"),
+            ToWorker::Open(_) | ToWorker::Echo(_) => tracing::error!("a worker has one conference; this one is open"),
             ToWorker::Close => {}
         }
     }

@@ -7,6 +7,7 @@ mod clock;
 mod conference;
 pub mod decoders;
 mod director_log;
+mod echo;
 mod line;
 mod load;
 mod mixing;
@@ -50,6 +51,7 @@ fn serve(line: &Line, from_line: &mpsc::Receiver<FromLine>, decoders: Decoders) 
     let opening = loop {
         match from_line.recv_timeout(UNCLAIMED) {
             Ok(FromLine::Message(ToWorker::Open(opening))) => break opening,
+            Ok(FromLine::Message(ToWorker::Echo(opening))) => return echo::serve(*opening, line, from_line),
             Ok(FromLine::Message(ToWorker::Close) | FromLine::Gone) => return Ok(()),
             Ok(FromLine::Message(other)) => tracing::warn!(?other, "before the conference is open"),
             Err(_) if line.is_connected() => {}

@@ -89,6 +89,11 @@ enum Site {
         /// Its name: adds the site if it is new.
         name: Option<String>,
     },
+    /// What the technician proved when the site's box was put up, exchanged or moved here.
+    Report {
+        /// The site's code.
+        code: String,
+    },
     /// Set whom the site's button calls.
     Calls {
         /// The site's code.
@@ -291,6 +296,20 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let made = api.post(&format!("/api/sites/{code}/code"), &json!({}))?;
             let text = made["code"].as_str().unwrap_or_default().to_owned();
             (made, text)
+        }
+        Command::Site(Site::Report { code }) => {
+            let reports = api.get(&format!("/api/sites/{code}/reports"))?;
+            let newest = reports.as_array().and_then(|all| all.first()).cloned();
+            let newest = newest.with_context(|| match lang {
+                Lang::Vi => {
+                    format!("điểm cầu {code} chưa có biên bản lắp đặt: thiết bị chưa qua các bước trên màn hình")
+                }
+                Lang::En => {
+                    format!("site {code} has no commissioning report: no box went through the steps on its screen")
+                }
+            })?;
+            let table = show::report(&newest, lang);
+            (newest, table)
         }
         Command::Site(Site::Calls { code, calls }) => {
             let set = api.put(&format!("/api/sites/{code}/calls"), &json!(calls))?;

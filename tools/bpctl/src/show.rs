@@ -145,6 +145,73 @@ pub fn records(records: &Value, lang: Lang) -> String {
     table(&head, rows(records, row))
 }
 
+/// A commissioning report.
+pub fn report(record: &Value, lang: Lang) -> String {
+    let report = &record["report"];
+    let proofs = &report["proofs"];
+    let of = |value: &Value, unit: &str| format!("{} {unit}", text(value));
+    let occasion = match &report["occasion"] {
+        Value::Object(fields) => {
+            let said: Vec<_> = fields.iter().map(|(kind, of)| format!("{kind} {of}")).collect();
+            said.join(" ")
+        }
+        other => text(other),
+    };
+    let channels = proofs["sound"].as_array().into_iter().flatten();
+    let channels: Vec<_> =
+        channels.map(|heard| format!("{} (max {}) dBFS", text(&heard["dbfs"]), text(&heard["peak_dbfs"]))).collect();
+    let (picture, encoder) = (&proofs["picture"], &proofs["encoder"]);
+    let (line, call, playback) = (&proofs["line"], &proofs["call"], &proofs["playback"]);
+    let loss = line["loss_permille"].as_f64().map_or("-".into(), |permille| format!("{:.1} %", permille / 10.0));
+    let rows = [
+        (["Điểm cầu", "Site"], text(&report["site"])),
+        (["Thiết bị", "Box"], format!("{} ({})", text(&report["appliance"]), text(&report["serial"]))),
+        (["Lý do", "Occasion"], occasion),
+        (["Phiên bản", "Version"], text(&report["version"])),
+        (["Thời gian lắp đặt", "It took"], of(&report["took_s"], "s")),
+        (["Số lần lỗi", "Failures"], text(&report["failures"])),
+        (
+            ["Địa chỉ", "Address"],
+            format!("{} ({})", text(&proofs["address"]["address"]), text(&proofs["address"]["how"])),
+        ),
+        (["Lệch giờ", "Clock"], of(&proofs["clock_offset_ms"], "ms")),
+        (["Tới trung tâm", "To the centre"], of(&proofs["centre_rtt_ms"], "ms")),
+        (["Mã đăng ký từ", "Code from"], text(&proofs["code_from"])),
+        (["Hình", "Picture"], format!("{} ± {}", text(&picture["mean"]), text(&picture["spread"]))),
+        (["Micro", "Microphones"], channels.join(", ")),
+        (
+            ["Mã hoá", "Encoder"],
+            format!("{} {}/{}", text(&encoder["name"]), text(&encoder["pictures_out"]), text(&encoder["pictures_in"])),
+        ),
+        (
+            ["Đường truyền", "Line"],
+            format!(
+                "↑ {} ↓ {} kbit/s, {loss}, {} ms, 2 × {} s",
+                text(&line["up_kbps"]),
+                text(&line["down_kbps"]),
+                text(&line["rtt_ms"]),
+                text(&line["seconds"])
+            ),
+        ),
+        (
+            ["Gọi thử", "Test call"],
+            format!(
+                "{} + {} ({} s), {} ms",
+                text(&call["pictures"]),
+                text(&call["sounds"]),
+                text(&call["seconds"]),
+                text(&call["delay_ms"])
+            ),
+        ),
+        (
+            ["Ghi và phát lại", "Recorded and played"],
+            format!("{} ms, {} B", text(&playback["recorded_ms"]), text(&playback["bytes"])),
+        ),
+    ];
+    let head = [lang.pick("BIÊN BẢN LẮP ĐẶT", "COMMISSIONING REPORT"), ""];
+    table(&head, rows.into_iter().map(|([vi, en], value)| vec![lang.pick(vi, en).to_owned(), value]).collect())
+}
+
 /// Everything of one thing, a line each.
 pub fn one(value: &Value) -> String {
     let mut lines = Vec::new();

@@ -135,6 +135,7 @@ fn ours(options: &Options, clips: &RawClips, out: &Path) -> anyhow::Result<Figur
         decode_return: false,
         dtls_cert: B64.encode(&identity.cert_der),
         dtls_key: B64.encode(&identity.key_der),
+        screen: None,
     };
     control.write_all(&encode(&ToMedia::Configure(config)))?;
     let order =

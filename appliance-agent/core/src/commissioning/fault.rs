@@ -77,6 +77,8 @@ pub enum Fault {
     CameraMissing,
     /// The picture is black.
     PictureBlack,
+    /// The camera hangs: its picture never changes.
+    PictureFrozen,
     /// The picture has no contrast: something is before the lens.
     PictureCovered,
     /// There is a picture, but too little light.
@@ -150,7 +152,11 @@ impl Fault {
             Self::CentreUnknown | Self::CentreSilent | Self::CentreForeign | Self::CentreRefused => Step::Centre,
             Self::CodeBad(_) | Self::CodeUnknown(_) | Self::CodeUsed(_) | Self::CodeExpired(_) => Step::Code,
             Self::TooManyTries | Self::EnrolRefused => Step::Enrolled,
-            Self::CameraMissing | Self::PictureBlack | Self::PictureCovered | Self::PictureDark => Step::Camera,
+            Self::CameraMissing
+            | Self::PictureBlack
+            | Self::PictureFrozen
+            | Self::PictureCovered
+            | Self::PictureDark => Step::Camera,
             Self::MicrophoneMissing
             | Self::MicrophoneSilent(_)
             | Self::MicrophoneQuiet(_)
@@ -202,6 +208,7 @@ impl Fault {
             Self::EnrolRefused => Note::filled(Text::EnrolBadRequest, ["CSR".to_owned()]),
             Self::CameraMissing => Note::plain(Text::FaultCameraMissing),
             Self::PictureBlack => Note::plain(Text::FaultPictureBlack),
+            Self::PictureFrozen => Note::plain(Text::FaultPictureFrozen),
             Self::PictureCovered => Note::plain(Text::FaultPictureCovered),
             Self::PictureDark => Note::plain(Text::FaultPictureDark),
             Self::MicrophoneMissing => Note::plain(Text::FaultMicrophoneMissing),

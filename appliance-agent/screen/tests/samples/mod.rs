@@ -134,6 +134,7 @@ fn faults() -> Vec<Fault> {
         Fault::EnrolRefused,
         Fault::CameraMissing,
         Fault::PictureBlack,
+        Fault::PictureFrozen,
         Fault::PictureCovered,
         Fault::PictureDark,
         Fault::MicrophoneMissing,

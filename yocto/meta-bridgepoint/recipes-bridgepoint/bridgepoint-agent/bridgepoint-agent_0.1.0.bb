@@ -112,4 +112,5 @@ FILES:${PN} += "\
 RDEPENDS:${PN} = "\
     bridgepoint-config \
     packagegroup-bridgepoint-media \
+    ttf-dejavu-sans \
 "
