@@ -77,7 +77,7 @@ impl Running {
         let clips =
             Marks::THREE.iter().cycle().take(boxes).map(|marks| marks.clip()).collect::<Result<Vec<PathBuf>>>()?;
         let spare = Some(sites::spare(&sites));
-        Ok(Plan { dir, sites, clips, layout: None, spare, open_listener })
+        Ok(Plan { dir, sites, clips, layout: None, spare, open_listener, emulated: false })
     }
 
     /// The sites' codes; the first one calls.

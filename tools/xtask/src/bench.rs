@@ -67,7 +67,8 @@ fn three_boxes(name: &str) -> Result<Stack> {
     }
     let sites = sites::defaults(3)?;
     let clips = Marks::THREE.iter().map(|marks| marks.clip()).collect::<Result<Vec<_>>>()?;
-    let mut stack = Stack::start(Plan { dir, sites, clips, layout: None, spare: None, open_listener: None })?;
+    let mut stack =
+        Stack::start(Plan { dir, sites, clips, layout: None, spare: None, open_listener: None, emulated: false })?;
     stack.add_boxes(|_| {})?;
     stack.wait_online(std::time::Duration::from_mins(1))?;
     Ok(stack)

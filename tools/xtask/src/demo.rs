@@ -70,7 +70,15 @@ pub fn demo(args: &Args) -> Result<ExitCode> {
         );
     }
     let first = sites[0].clone();
-    let plan = Plan { dir: dir.clone(), sites, clips, layout: args.layout.clone(), spare, open_listener: None };
+    let plan = Plan {
+        dir: dir.clone(),
+        sites,
+        clips,
+        layout: args.layout.clone(),
+        spare,
+        open_listener: None,
+        emulated: false,
+    };
     let mut stack = Stack::start(plan)?;
     let ended = act(&mut stack, &first, args, &dir);
     let closed = close(&mut stack, &dir);

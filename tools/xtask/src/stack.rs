@@ -50,6 +50,8 @@ pub struct Plan {
     /// A listener of the broker, on this port of the loopback, that asks for nothing and allows everything: what an
     /// intruder in the broker could do. Tests only.
     pub open_listener: Option<u16>,
+    /// Boxes are machines that QEMU plays: they come to the loopback through its gateway, and cannot encode much.
+    pub emulated: bool,
 }
 
 /// A running system.
@@ -128,6 +130,16 @@ impl Stack {
             self.spare = Some(spare);
         }
         Ok(())
+    }
+
+    /// Registers the sites, whose boxes the caller starts elsewhere: the first one calls all others. Returns its code.
+    pub fn expect_box(&self) -> Result<String> {
+        let enrol = |site: &Site| self.centre.enrol(&self.programs, site);
+        let codes = self.plan.sites.iter().map(enrol).collect::<Result<Vec<String>>>()?;
+        let names: Vec<&str> = self.plan.sites.iter().map(|site| site.code.as_str()).collect();
+        let (first, others) = names.split_first().context("a stack has a site")?;
+        self.centre.set_calls(&self.programs, first, others)?;
+        codes.into_iter().next().context("a stack has a site")
     }
 
     /// Waits until the centre sees every box online, with its camera ready.
