@@ -23,8 +23,10 @@ use xtask::stack::{Plan, Stack, site};
 use xtask::workspace::target;
 
 /// From power to a box that is ready, on a machine that is busy with other things.
-const BOOT: Duration = Duration::from_mins(5);
-const PATIENCE: Duration = Duration::from_mins(2);
+const BOOT: Duration = Duration::from_mins(10);
+/// Asking the centre costs processor time, too.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 /// What is played into the guest's microphone, Hz.
 const TONE: u32 = 1_000;
 /// The lines of the panel in the guest.
@@ -99,9 +101,8 @@ impl Bench {
     /// The centre sees the box online, with its camera ready.
     fn wait_ready(&mut self) {
         let ready = || {
-            let sites = self.stack.bpctl(&["site", "list"])?;
-            let is_ready = |site: &Value| site["state"] == "online" && site["health"]["media"] == "idle";
-            Ok(site(&sites, &self.code).is_some_and(is_ready).then_some(()))
+            let own = self.own();
+            Ok((own["state"] == "online" && own["health"]["media"] == "idle").then_some(()))
         };
         self.wait("the box online and ready", BOOT, ready);
         self.hand.wait_up(PATIENCE).unwrap();
@@ -115,10 +116,16 @@ impl Bench {
         }
     }
 
+    /// What the centre knows of the box. Nothing where it did not answer in time: it shares its processors with QEMU.
+    fn own(&self) -> Value {
+        std::thread::sleep(ASK_EVERY);
+        let sites = self.stack.bpctl(&["site", "list"]).unwrap_or_default();
+        site(&sites, &self.code).cloned().unwrap_or_default()
+    }
+
     /// The newest health report at the centre.
     fn health(&self) -> Value {
-        let sites = self.stack.bpctl(&["site", "list"]).unwrap();
-        site(&sites, &self.code).unwrap()["health"].clone()
+        self.own()["health"].clone()
     }
 
     /// A long press.
@@ -166,7 +173,9 @@ impl Bench {
         let centre = self.stack.centre();
         let token: Value = serde_json::from_slice(&fs::read(&centre.token_file).unwrap()).unwrap();
         let url = format!("{}/api/events?limit=1000", centre.url.trim_end_matches('/'));
-        let events = https::get(&fs::read(&centre.trust).unwrap(), token["token"].as_str().unwrap(), &url).unwrap();
+        let trust = fs::read(&centre.trust).unwrap();
+        let asked = || Ok(https::get(&trust, token["token"].as_str().unwrap(), &url).ok());
+        let events = self.wait("the centre's events", PATIENCE, asked);
         let mut own: Vec<_> = events
             .as_array()
             .unwrap()
@@ -187,7 +196,7 @@ impl Bench {
     fn wait_up(&self) {
         let up = || {
             let Some(id) = self.stack.server_status().session else { return Ok(None) };
-            let session = self.stack.bpctl(&["session", "show", &id])?;
+            let session = self.stack.bpctl(&["session", "show", &id]).unwrap_or_default();
             Ok(site(&session["sites"], &self.code).is_some_and(|site| site["up"] == true).then_some(()))
         };
         self.wait("the box in the session", BOOT, up);
@@ -204,6 +213,14 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let asked = "systemctl list-jobs; systemctl list-units --failed; systemctl status bridgepoint-agent; \
+                         systemd-analyze blame | head -n 12; journalctl -b -n 60 -o short-monotonic";
+            match self.hand.run(asked) {
+                Ok(said) => println!("{said}"),
+                Err(error) => println!("{error:#}"),
+            }
+        }
         self.stack.supervisor().stop(&[Self::NAME.into()], Duration::from_secs(5));
         self.stack.end();
         let _ = fs::remove_dir_all(&self.run);
@@ -276,17 +293,16 @@ fn its_health_is_what_its_machine_says(bench: &mut Bench) {
     bench.wait("the new temperature", PATIENCE, || {
         Ok((bench.health()["temperature_c"].as_f64() == Some(83.25)).then_some(()))
     });
-    let free = || bench.health()["disk_free_mib"].as_u64().unwrap();
-    let before = free();
+    let before = first["disk_free_mib"].as_u64().unwrap();
     bench.hand.run("dd if=/dev/zero of=/var/lib/bridgepoint/filler bs=1M count=100 status=none").unwrap();
     let told = bench.hand.run("df -m --output=avail /var/lib/bridgepoint | tail -n 1").unwrap();
     let told: u64 = told.trim().parse().unwrap();
-    let free = || bench.health()["disk_free_mib"].as_u64().unwrap();
+    let free = || bench.health()["disk_free_mib"].as_u64().unwrap_or(u64::MAX / 2);
     bench.wait("less room on the disk", PATIENCE, || {
         Ok((free() + 90 < before && free().abs_diff(told) < 5).then_some(()))
     });
     bench.hand.run("rm /var/lib/bridgepoint/filler").unwrap();
-    assert!(bench.health()["memory_mib"].as_u64().unwrap() > 5);
+    assert!(first["memory_mib"].as_u64().unwrap() > 5);
 }
 
 fn an_agent_that_hangs_is_started_again(bench: &mut Bench) {
@@ -308,8 +324,8 @@ fn a_kernel_that_hangs_is_reset_by_the_watchdog(bench: &mut Bench) {
     let _ = bench.hand.run("echo 0 >/proc/sys/kernel/panic; (sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &");
     let hung = Instant::now();
     bench.wait("the box lost", PATIENCE, || {
-        let sites = bench.stack.bpctl(&["site", "list"])?;
-        Ok(site(&sites, &bench.code).is_some_and(|site| site["state"] != "online").then_some(()))
+        let own = bench.own();
+        Ok((own["state"].is_string() && own["state"] != "online").then_some(()))
     });
     bench.wait_ready();
     println!("a hung machine is reset and ready again after {:.1} s", hung.elapsed().as_secs_f32());

@@ -46,7 +46,7 @@ pub struct Centre {
 
 /// What a processor that is emulated can encode, and what this machine can mix beside emulating it.
 const EMULATED: &str = "main_width = 320\nmain_height = 180\nmain_fps = 10\nmain_kbps = 200\nprogram_width = 640\n\
-                        program_height = 360\nprogram_fps = 10\nprogram_kbps = 400\n";
+                        program_height = 360\nprogram_kbps = 400\n";
 
 #[derive(Deserialize)]
 struct Admin {
