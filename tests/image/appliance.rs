@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use scenarios::chance::Chance;
 use scenarios::https;
-use scenarios::measure::{Part, colour, median, sound, strength, times};
+use scenarios::measure::{Part, colour, sound, strength, times};
 use serde_json::Value;
 use xtask::guest::Guest;
 use xtask::machine::{Hand, Machine, Outfit};
@@ -255,7 +255,7 @@ fn it_is_the_system_that_we_describe(bench: &mut Bench) {
 
 fn a_press_brings_its_picture_and_sound_to_the_centre(bench: &mut Bench) {
     let speaker = format!("speaker-test -D plughw:CARD=Loopback,DEV=0,SUBDEV=0 -c 1 -r 48000 -t sine -f {TONE}");
-    bench.hand.run(&format!("systemd-run --quiet --unit=speaker {speaker}")).unwrap();
+    bench.hand.run(&format!("systemd-run --quiet --unit=speaker -p Restart=always {speaker}")).unwrap();
     bench.press();
     bench.stack.wait_on_record(PATIENCE).unwrap();
     bench.wait_up();
@@ -278,9 +278,10 @@ fn a_press_brings_its_picture_and_sound_to_the_centre(bench: &mut Bench) {
         assert_eq!(seen.map(|part| part > 100), wanted, "bar {n} is {seen:?} in {}", film.display());
     }
     let heard = sound(&film).unwrap();
-    let tone = |hz| median(&strength(&heard[heard.len() / 2..], hz));
-    println!("strength of the tone {:.3}, of another {:.3}", tone(TONE), tone(TONE * 3 / 2));
-    assert!(tone(TONE) > 0.05 && tone(TONE * 3 / 2) < tone(TONE) / 5.0, "another sound in {}", film.display());
+    // In milliseconds: where an emulated processor was late, the record has gaps.
+    let loud = |hz| strength(&heard, hz).into_iter().filter(|strength| *strength > 0.1).count();
+    println!("{} ms of the tone, {} ms of another", loud(TONE), loud(TONE * 3 / 2));
+    assert!(loud(TONE) > 1_000 && loud(TONE * 3 / 2) * 20 < loud(TONE), "another sound in {}", film.display());
     let program = archive.join("program.mp4");
     assert!(times(&program, "v").unwrap().len() >= 20 && times(&program, "a").unwrap().len() >= 20);
 }
@@ -347,6 +348,7 @@ fn written(bench: &mut Bench) -> (u32, String) {
 }
 
 #[test]
+#[ignore = "was never run to its end: it needs a machine at rest for some 15 minutes"]
 fn a_box_whose_power_is_cut_twenty_times_while_it_writes_stays_who_it_is_and_loses_nothing() {
     let mut bench = Bench::start("image-cuts");
     let identity = "cat /var/lib/bridgepoint/state/identity/* | sha256sum";

@@ -80,17 +80,18 @@ impl Machine {
              ca = \"bootstrap-ca.pem\"\ncert = \"bootstrap.pem\"\nkey = \"bootstrap.key\"\n\n[update]"
         );
         fs::write(&config, agent_toml(outfit.serial)?.replacen("[update]", &own, 1))?;
-        let mut orders = String::new();
+        let mut orders = Vec::new();
         let files =
             [(&config, "agent.toml"), (ca, "bootstrap-ca.pem"), (cert, "bootstrap.pem"), (key, "bootstrap.key")];
         for (from, name) in files {
             let to = format!("/etc/bridgepoint/{name}");
             // The agent's user reads them, as on a box.
-            orders += &format!("write {} {to}\nset_inode_field {to} mode 0100644\n", from.display());
-            orders += &format!("set_inode_field {to} uid 0\nset_inode_field {to} gid 0\n");
+            let from = from.display();
+            orders.push(format!("write {from} {to}\nset_inode_field {to} mode 0100644\n"));
+            orders.push(format!("set_inode_field {to} uid 0\nset_inode_field {to} gid 0\n"));
         }
         let script = dir.join("debugfs");
-        fs::write(&script, orders)?;
+        fs::write(&script, orders.concat())?;
         output(Command::new("debugfs").arg("-w").arg("-f").arg(&script).arg(&self.root)).map(drop)
     }
 

@@ -23,7 +23,7 @@ pub fn write(archive: &Path, kernel: &Path, modules: &Modules) -> Result<()> {
     for (n, file) in modules.closure(&FIRST).into_iter().enumerate() {
         let name = format!("modules/{n}.ko");
         cpio.add(&name, PROGRAM, &modules.plain(file)?);
-        load += &format!("$b insmod /{name}\n");
+        load.extend(["$b insmod /", &name, "\n"]);
     }
     cpio.add("init", PROGRAM, init(&load).as_bytes());
     fs::write(archive, cpio.end()).with_context(|| archive.display().to_string())
@@ -56,8 +56,12 @@ impl Cpio {
         self.files += 1;
         let (size, name_size) = (content.len(), name.len() + 1);
         let fields = [self.files, mode, 0, 0, 1, 0, size as u32, 0, 0, 0, 0, name_size as u32, 0];
-        let head: String = fields.iter().map(|field| format!("{field:08x}")).collect();
-        write!(self.bytes, "070701{head}{name}\0").expect("memory takes all");
+        self.bytes.extend_from_slice(b"070701");
+        for field in fields {
+            write!(self.bytes, "{field:08x}").expect("memory takes all");
+        }
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.push(0);
         self.pad();
         self.bytes.extend_from_slice(content);
         self.pad();

@@ -39,7 +39,7 @@ pub fn needed(programs: &[PathBuf], folder: &Path) -> Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// DT_NEEDED of a file; nothing where it is no program for this processor.
+/// `DT_NEEDED` of a file; nothing where it is no program for this processor.
 fn asked_for(file: &Path) -> Result<Vec<String>> {
     let bytes = fs::read(file).with_context(|| file.display().to_string())?;
     let Ok(elf) = ElfFile64::<Endianness>::parse(&*bytes) else { return Ok(Vec::new()) };
