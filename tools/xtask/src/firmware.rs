@@ -40,7 +40,7 @@ impl Firmware {
         let keep = |package: &str, slot: &str, as_name: &str| -> Result<()> {
             let args = [&["--package", package][..], &features].concat();
             let built = cross.build(FOLDER, &args, &[("PANEL_SLOT", slot)])?;
-            let elf = built.join(CORTEX_M4F.triple).join("release").join(package);
+            let elf = built.join(package);
             fs::copy(&elf, folder.join(as_name)).with_context(|| elf.display().to_string()).map(drop)
         };
         keep("panel-boot", "", "boot.elf")?;

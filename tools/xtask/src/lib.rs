@@ -4,12 +4,16 @@
 
 pub mod clips;
 pub mod cross;
+pub mod debian;
 pub mod films;
 pub mod firmware;
 pub mod guard;
+pub mod guest;
+pub mod machine;
 pub mod measure;
 pub mod panel_qemu;
 pub mod process;
+pub mod qmp;
 pub mod room;
 pub mod site_sim;
 pub mod sites;

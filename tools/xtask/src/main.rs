@@ -48,6 +48,8 @@ enum Command {
     },
     /// Compile the front panel's program, and make the files that a board and a box are given.
     Firmware(flashing::Args),
+    /// Compile the box's program for arm64, and pack it with a system for QEMU.
+    Image,
     /// What every submission must pass besides its tests.
     Check,
     /// Measure: start, latency, mix.
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Test { image: false, filter } => test::test(filter.as_deref()),
         Command::Test { image: true, filter } => test::image(filter.as_deref()),
         Command::Firmware(args) => flashing::make(&args).map(|()| ExitCode::SUCCESS),
+        Command::Image => image(),
         Command::Check => check::check(),
         Command::Bench(args) => bench::bench(&args),
         Command::Soak(args) => run_soak(&args),
@@ -77,6 +80,13 @@ fn main() -> ExitCode {
         eprintln!("\nLỗi · Error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn image() -> Result<ExitCode> {
+    setup::setup(setup::Scope::Image, false)?;
+    let guest = xtask::guest::Guest::build()?;
+    println!("{}\n{}\n{}", guest.kernel.display(), guest.initrd.display(), guest.root.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run_soak(args: &soak::Args) -> Result<ExitCode> {

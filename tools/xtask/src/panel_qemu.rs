@@ -5,21 +5,18 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::firmware::Firmware;
 use crate::process::Spec;
+use crate::qmp;
 
 /// The board that QEMU plays.
 pub const BOARD: &str = "mps2-an386";
 /// Its PSRAM, which stands for its flash.
 const PSRAM: usize = 16 * 1024 * 1024;
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A panel in QEMU.
 #[derive(Debug, Clone)]
@@ -77,20 +74,6 @@ impl QemuPanel {
 
     /// Pushes the board's reset button. The line stays up, as a serial line does.
     pub fn reset(&self) -> Result<()> {
-        let stream = UnixStream::connect(&self.monitor).context("QEMU's monitor")?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut answers = BufReader::new(stream.try_clone()?);
-        let mut stream = stream;
-        for order in ["qmp_capabilities", "system_reset"] {
-            writeln!(stream, "{{\"execute\":\"{order}\"}}")?;
-            let mut answer = String::new();
-            while !answer.contains("\"return\"") {
-                answer.clear();
-                if answers.read_line(&mut answer)? == 0 || answer.contains("\"error\"") {
-                    bail!("QEMU's monitor does not {order}: {answer}");
-                }
-            }
-        }
-        Ok(())
+        qmp::reset(&self.monitor)
     }
 }

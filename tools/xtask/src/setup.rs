@@ -31,7 +31,7 @@ const fn package(name: &'static str, scope: Scope, why: &'static str) -> Package
     Package { name, scope, why }
 }
 
-const PACKAGES: [Package; 32] = [
+const PACKAGES: [Package; 34] = [
     package("build-essential", Scope::Demo, "build: C compiler and linker"),
     package("pkg-config", Scope::Demo, "build: finds GStreamer"),
     package("cmake", Scope::Demo, "build: Opus and the cryptographic library"),
@@ -63,7 +63,9 @@ const PACKAGES: [Package; 32] = [
     package("dbus", Scope::All, "tests: a bus of RAUC's own"),
     package("python3-venv", Scope::All, "check: linters of the image's recipes"),
     package("qemu-system-arm", Scope::Image, "image tests: plays the front panel's board"),
-    package("mmdebstrap", Scope::Image, "image tests: Debian's compiler, where rustup cannot install a target"),
+    package("mmdebstrap", Scope::Image, "image tests: Debian's compilers, an arm64 Debian"),
+    package("kmod", Scope::Image, "image tests: order of the kernel's modules"),
+    package("e2fsprogs", Scope::Image, "image tests: file systems in files"),
 ];
 
 /// Packages that start a service of the same name when they are installed.

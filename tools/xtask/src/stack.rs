@@ -53,6 +53,8 @@ pub struct Plan {
     pub open_listener: Option<u16>,
     /// What is other at some sites' boxes, by code. Tests only.
     pub equipment: BTreeMap<String, Equipment>,
+    /// Boxes are machines that QEMU plays: they come to the loopback through its gateway, and cannot encode much.
+    pub emulated: bool,
 }
 
 /// A box that is other than those of a demo.
@@ -142,6 +144,16 @@ impl Stack {
             self.spare = Some(spare);
         }
         Ok(())
+    }
+
+    /// Registers the sites, whose boxes the caller starts elsewhere: the first one calls all others. Returns its code.
+    pub fn expect_box(&self) -> Result<String> {
+        let enrol = |site: &Site| self.centre.enrol(&self.programs, site);
+        let codes = self.plan.sites.iter().map(enrol).collect::<Result<Vec<String>>>()?;
+        let names: Vec<&str> = self.plan.sites.iter().map(|site| site.code.as_str()).collect();
+        let (first, others) = names.split_first().context("a stack has a site")?;
+        self.centre.set_calls(&self.programs, first, others)?;
+        codes.into_iter().next().context("a stack has a site")
     }
 
     /// Waits until the centre sees every box online, with its camera ready.

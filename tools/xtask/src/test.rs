@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use xtask::firmware::Firmware;
 use xtask::guard::Guard;
+use xtask::guest::Guest;
 use xtask::panel_qemu;
 use xtask::words::say;
 use xtask::workspace::{cargo, gst_registry, root, run, target};
@@ -78,8 +79,14 @@ pub fn image(filter: Option<&str>) -> Result<ExitCode> {
         Some(name) => bail!("tests/image has no {name}.rs"),
         None => "image_*".to_owned(),
     };
-    say("Dựng chương trình của bảng nút", "Building the front panel's program");
-    Firmware::build(panel_qemu::BOARD)?;
+    let is_wanted = |name| filter.is_none_or(|wanted| wanted == name);
+    if is_wanted("panel") {
+        say("Dựng chương trình của bảng nút", "Building the front panel's program");
+        Firmware::build(panel_qemu::BOARD)?;
+    }
+    if is_wanted("appliance") {
+        Guest::build()?;
+    }
     say("Dựng chương trình và các bài kiểm thử", "Building programs and tests");
     run(cargo()?.args(["build", "--release", "--workspace"]))?;
     // The whole workspace: a part of it would be built with other features, and both anew each time.

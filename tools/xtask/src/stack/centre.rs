@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -43,6 +43,10 @@ pub struct Centre {
     pub media_port: u16,
     broker_port: u16,
 }
+
+/// What a processor that is emulated can encode, and what this machine can mix beside emulating it.
+const EMULATED: &str = "main_width = 320\nmain_height = 180\nmain_fps = 10\nmain_kbps = 200\nprogram_width = 640\n\
+                        program_height = 360\nprogram_kbps = 400\n";
 
 #[derive(Deserialize)]
 struct Admin {
@@ -146,7 +150,18 @@ fn adapt(file: &Path, plan: &Plan, run: &Path) -> Result<()> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let mut text =
         text.replacen("runtime_dir = \"run\"", &format!("runtime_dir = {}", toml_text(&run.display().to_string())), 1);
-    text.push_str("programs = 2\n");
+    if plan.emulated {
+        for (own, through) in [
+            ("address = \"127.0.0.1:", "address = \"localhost:"),
+            ("public = [\"127.0.0.1\"]", &format!("public = [\"{}\"]", crate::machine::HOST)),
+        ] {
+            ensure!(text.contains(own), "{} has no {own}", file.display());
+            text = text.replacen(own, through, 1);
+        }
+        text.push_str(EMULATED);
+    } else {
+        text.push_str("programs = 2\n");
+    }
     if let Some(layout) = &plan.layout {
         text += &["layout = ", &toml_text(layout), "\n"].concat();
     }
