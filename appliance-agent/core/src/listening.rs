@@ -64,7 +64,6 @@ pub struct Listening {
 /// A device.
 #[derive(Debug)]
 struct Input {
-    device: Device,
     /// The channels that are listened to: in the device's blocks, and in [`Microphones`].
     channels: Vec<(usize, u8)>,
     last: Millis,
@@ -123,10 +122,10 @@ impl Listening {
         let spare = other.map(|spare| (usize::from(spare.channel), described.channels));
         let count = described.channels.saturating_add(u8::from(spare.is_some()));
         let order = array.iter().copied().chain(spare.map(|(_, number)| number)).collect();
-        let input = |device, channels| Input { device, channels, last: now.after(Self::GRACE_MS), here: true };
+        let input = |channels| Input { channels, last: now.after(Self::GRACE_MS), here: true };
         let inputs = [
-            input(Device::Array, array.iter().map(|channel| (usize::from(*channel), *channel)).collect()),
-            input(Device::Spare, spare.into_iter().collect()),
+            input(array.iter().map(|channel| (usize::from(*channel), *channel)).collect()),
+            input(spare.into_iter().collect()),
         ];
         let mut microphones = Microphones::new(now, count, order, alike, described.limits)?;
         // What an array returns besides its microphones is silent for hours.
@@ -184,12 +183,14 @@ impl Listening {
 
     /// To be called every now and then: a device may fall silent without a word.
     pub fn handle_timeout(&mut self, now: Millis) {
-        for n in 0..self.inputs.len() {
-            let input = &self.inputs[n];
-            let away = input.here && input.last.after(Self::AWAY_MS) < now;
-            if away && !input.channels.is_empty() {
-                self.handle_away(input.device);
-            }
+        let mut gone = Vec::new();
+        for input in self.inputs.iter_mut().filter(|input| input.here && input.last.after(Self::AWAY_MS) < now) {
+            input.here = false;
+            gone.extend(input.numbers());
+        }
+        // Together: a device that is gone, too, takes nothing over.
+        if !gone.is_empty() {
+            self.microphones.handle_away(&gone);
         }
         if self.inputs.iter().all(|input| input.is_late(now)) {
             self.judge(now);
