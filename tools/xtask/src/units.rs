@@ -74,7 +74,8 @@ fn stage(units: &[PathBuf]) -> Result<PathBuf> {
     for unit in targets.chain(units) {
         fs::copy(unit, folder.join(unit.file_name().context("a unit has a name")?))?;
     }
-    for program in ["usr/bin/bridgepoint-agent", "usr/bin/rauc", "bin/true"] {
+    let programs = ["usr/bin/bridgepoint-agent", "usr/bin/rauc", "usr/bin/install", "usr/bin/networkctl", "bin/true"];
+    for program in programs {
         let program = stage.join(program);
         fs::create_dir_all(program.parent().context("below the stage")?)?;
         fs::write(&program, "#!/bin/sh\n")?;
