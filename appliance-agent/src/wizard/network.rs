@@ -189,15 +189,15 @@ mod tests {
     #[test]
     fn the_first_wired_socket_is_taken_and_its_carrier_read() {
         let sys = tempfile::tempdir().unwrap();
-        let make = |name: &str, files: &[&str]| {
+        let plug = |name: &str, files: &[&str]| {
             for file in files {
                 std::fs::create_dir_all(sys.path().join(name).join(file)).unwrap();
             }
         };
-        make("lo", &["queues"]);
-        make("wlan0", &["device", "wireless"]);
-        make("eth1", &["device"]);
-        make("eth0", &["device"]);
+        plug("lo", &["queues"]);
+        plug("wlan0", &["device", "wireless"]);
+        plug("eth1", &["device"]);
+        plug("eth0", &["device"]);
         assert_eq!(first_wired(sys.path()).as_deref(), Some("eth0"));
         assert!(!carrier(sys.path(), "eth0"));
         for (text, up) in [("1\n", true), ("0\n", false)] {
