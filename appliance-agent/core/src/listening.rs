@@ -147,7 +147,8 @@ impl Listening {
     /// of it; nothing when the other device is heard.
     pub fn handle_block(&mut self, now: Millis, device: Device, samples: &[f32]) -> Option<Listened> {
         let width = samples.len() / BLOCK;
-        let channel = |n: usize| samples.iter().skip(n).step_by(width.max(1)).copied().take(BLOCK);
+        let channel = |n| samples.iter().skip(n).step_by(width).copied().take(BLOCK).collect();
+        let channels: Vec<Vec<f32>> = (0..width).map(channel).collect();
         let input = &mut self.inputs[device as usize];
         input.last = now;
         if !std::mem::replace(&mut input.here, true) {
@@ -155,8 +156,7 @@ impl Listening {
             self.microphones.handle_here(now, &numbers);
         }
         for (place, number) in &self.inputs[device as usize].channels {
-            let levels =
-                if *place < width { Levels::of(&channel(*place).collect::<Vec<_>>()) } else { Levels::NOTHING };
+            let levels = channels.get(*place).map_or(Levels::NOTHING, |samples| Levels::of(samples));
             self.levels[usize::from(*number)] = levels;
             self.meters[usize::from(*number)].add(levels);
         }
@@ -165,18 +165,19 @@ impl Listening {
         }
         if device == Device::Array
             && let Some(finder) = &mut self.finder
-            && let Some(heard) = finder.handle_block(now, &self.microphones.live(), &channel, width)
+            && let Some(heard) = finder.handle_block(now, &self.microphones.live(), &channels)
         {
             self.heard = Some(heard);
         }
         let number = self.microphones.in_use();
-        let place = self.inputs[device as usize].place_of(number).filter(|place| *place < width)?;
+        let input = &self.inputs[device as usize];
+        let heard_at = |number| channels.get(input.place_of(number)?);
+        let heard = heard_at(number)?;
         let before = self.sent.replace(number).filter(|before| *before != number);
         let mut mono = Box::new([0.0; BLOCK]);
-        mono.iter_mut().zip(channel(place)).for_each(|(mono, sample)| *mono = finite(sample));
+        mono.iter_mut().zip(heard).for_each(|(mono, sample)| *mono = finite(*sample));
         if let Some(before) = before {
-            let old = self.inputs[device as usize].place_of(before).filter(|place| *place < width);
-            fade(&mut mono, old.map(channel));
+            fade(&mut mono, heard_at(before).map_or(&[], Vec::as_slice));
         }
         Some(Listened { samples: mono, processed: self.processed == Some(number) })
     }
@@ -243,20 +244,11 @@ impl Finder {
         Ok(Self { array: DirectionFinder::new(array), channels, said: now })
     }
 
-    fn handle_block<I: Iterator<Item = f32>>(
-        &mut self,
-        now: Millis,
-        live: &[bool],
-        channel: &impl Fn(usize) -> I,
-        width: usize,
-    ) -> Option<Heard> {
-        if self.channels.iter().any(|channel| usize::from(*channel) >= width) {
-            return None;
-        }
+    fn handle_block(&mut self, now: Millis, live: &[bool], channels: &[Vec<f32>]) -> Option<Heard> {
+        let samples = |n: &u8| channels.get(usize::from(*n)).map(Vec::as_slice);
+        let block = self.channels.iter().map(samples).collect::<Option<Vec<&[f32]>>>()?;
         let live: Vec<bool> = self.channels.iter().map(|n| live[usize::from(*n)]).collect();
         self.array.use_channels(&live);
-        let samples: Vec<Vec<f32>> = self.channels.iter().map(|n| channel(usize::from(*n)).collect()).collect();
-        let block: Vec<&[f32]> = samples.iter().map(Vec::as_slice).collect();
         // As many channels as the array has, all of one length.
         let heard = self.array.handle_block(&block).ok().flatten()?;
         if now < self.said.after(Listening::HEARD_EVERY_MS) {
@@ -284,11 +276,10 @@ fn finite(sample: f32) -> f32 {
 }
 
 /// From the old channel, or from silence, to the new one.
-fn fade(new: &mut [f32; BLOCK], old: Option<impl Iterator<Item = f32>>) {
-    let mut old = old.into_iter().flatten();
+fn fade(new: &mut [f32; BLOCK], old: &[f32]) {
     for (n, new) in new.iter_mut().enumerate() {
         let share = (n + 1) as f32 / BLOCK as f32;
-        *new = share * *new + (1.0 - share) * finite(old.next().unwrap_or(0.0));
+        *new = share * *new + (1.0 - share) * finite(old.get(n).copied().unwrap_or(0.0));
     }
 }
 

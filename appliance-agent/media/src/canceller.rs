@@ -17,7 +17,7 @@ use crate::clip::sound_caps;
 use crate::epoch::{BlockSource, Epoch};
 use crate::loudspeaker::PROBE;
 use crate::pace::BLOCK;
-use crate::pipeline::{error_on, make, play, set_if_there, stop};
+use crate::pipeline::{chain, error_on, make, play, set_if_there, stop};
 use crate::{MediaError, lock};
 
 /// Cleans one microphone's sound.
@@ -65,9 +65,7 @@ impl Canceller {
             Ok(gst::FlowSuccess::Ok)
         };
         sink.set_callbacks(AppSinkCallbacks::builder().new_sample(on_sample).build());
-        let chain = [&source.element(), &dsp, sink.upcast_ref()];
-        pipeline.add_many(chain).map_err(|e| failed(e.to_string()))?;
-        gst::Element::link_many(chain).map_err(|e| failed(e.to_string()))?;
+        chain(&pipeline, &[&source.element(), &dsp, sink.upcast_ref()])?;
         play(&pipeline).map_err(failed)?;
         Ok(Self { pipeline, source })
     }

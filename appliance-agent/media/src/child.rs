@@ -22,10 +22,10 @@ use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, Reader, ToMedia, e
 use bridgepoint_wire::text::Text;
 use bridgepoint_wire::trial::{Found, ScreenAt, Trial};
 
-use crate::MediaError;
 use crate::encode::Encoders;
 use crate::session::{Session, SessionEvent, SessionKeys, Source, Tell};
 use crate::trial::{self, Bench};
+use crate::{MediaError, lock};
 
 /// Between two reports of the meters.
 const METERS_EVERY: Duration = Duration::from_secs(1);
@@ -141,7 +141,7 @@ impl Child {
         let tell: Tell = {
             let to = std::sync::Mutex::new(to.clone());
             Arc::new(move |event| {
-                let to = to.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let to = lock(&to);
                 // Nobody listens any more only when this process ends.
                 let _ = to.send(Input::Happened(event));
             })

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use bridgepoint_link::{BoxLink, Encoding, LinkHealth, Sight, Wish};
 use bridgepoint_record::{Recorder, Stream};
+use bridgepoint_wire::SessionId;
 use bridgepoint_wire::command::Join;
 use bridgepoint_wire::local::FromMedia;
 use bridgepoint_wire::media::{AccessUnit, OpusPacket, VIDEO_RATE};
 use bridgepoint_wire::picture::PictureEvent;
-use bridgepoint_wire::{SessionId, SiteCode};
 use serde_json::json;
 
 use crate::encode::{Encoders, Encodings};
@@ -63,53 +63,52 @@ impl Gauges {
     }
 }
 
-/// Where everything goes.
-pub(crate) struct Ends<'a> {
-    pub order: &'a Join,
-    pub site: &'a SiteCode,
+/// Where everything of a session goes.
+#[derive(Clone)]
+pub(crate) struct Ends {
     pub timeline: Timeline,
-    pub link: &'a Arc<BoxLink>,
-    pub recorder: &'a Arc<Recorder>,
-    pub gauges: &'a Arc<Gauges>,
-    pub begun: &'a Arc<Mutex<Begun>>,
-    pub tell: &'a Tell,
+    pub stream: Stream,
+    pub link: Arc<BoxLink>,
+    pub recorder: Arc<Recorder>,
+    pub gauges: Arc<Gauges>,
+    pub begun: Arc<Mutex<Begun>>,
+    pub tell: Tell,
+}
+
+impl Ends {
+    fn say(&self, message: FromMedia) {
+        (self.tell)(SessionEvent::Say(message));
+    }
+
+    fn send_unit(&self, encoding: Encoding, unit: AccessUnit) {
+        if encoding == Encoding::Main {
+            self.gauges.frames.fetch_add(1, Ordering::Relaxed);
+            self.recorder.video(&self.stream, unit.clone());
+        }
+        let captured = self.timeline.system_time(self.timeline.instant(unit.ticks, VIDEO_RATE));
+        self.link.send_video(encoding, unit, captured);
+    }
+
+    fn send_sound(&self, packet: OpusPacket, at: Instant) {
+        self.recorder.audio(&self.stream, packet.clone());
+        self.link.send_audio(packet, self.timeline.system_time(at));
+    }
 }
 
 /// One camera's contribution to a session.
 pub(crate) struct Contribution {
-    timeline: Timeline,
-    stream: Stream,
-    link: Arc<BoxLink>,
-    recorder: Arc<Recorder>,
-    gauges: Arc<Gauges>,
-    begun: Arc<Mutex<Begun>>,
-    tell: Tell,
+    ends: Ends,
     encodings: Encodings,
     key_asked: Option<Instant>,
 }
 
 impl Contribution {
-    pub fn new(ends: &Ends<'_>, encoders: &Encoders) -> Self {
-        let (order, timeline) = (ends.order, ends.timeline);
+    pub fn new(ends: Ends, order: &Join, encoders: &Encoders) -> Self {
         // What the camera before it came to is over.
         ends.link.tell(Sight::Clear);
-        let stream = Stream::Site(ends.site.clone());
-        let send = {
-            let (link, recorder, gauges) = (Arc::clone(ends.link), Arc::clone(ends.recorder), Arc::clone(ends.gauges));
-            let stream = stream.clone();
-            move |encoding, unit| send_unit(encoding, unit, timeline, (&stream, &*link, &*recorder, &*gauges))
-        };
-        Self {
-            timeline,
-            stream,
-            link: Arc::clone(ends.link),
-            recorder: Arc::clone(ends.recorder),
-            gauges: Arc::clone(ends.gauges),
-            begun: Arc::clone(ends.begun),
-            tell: Arc::clone(ends.tell),
-            encodings: Encodings::new(encoders, order.main, order.thumb, send),
-            key_asked: None,
-        }
+        let to = ends.clone();
+        let send = move |encoding, unit| to.send_unit(encoding, unit);
+        Self { encodings: Encodings::new(encoders, order.main, order.thumb, send), key_asked: None, ends }
     }
 
     /// Everything but sound.
@@ -117,33 +116,29 @@ impl Contribution {
         match captured {
             Captured::Picture { picture, at, coded } => self.picture(&picture, at, coded, now),
             Captured::Unit { unit, at } => self.unit(unit, at, now),
-            Captured::Stream(event) => self.say(FromMedia::Picture(event)),
-            Captured::Fault(error) => fault(&self.tell, &error),
+            Captured::Stream(event) => self.ends.say(FromMedia::Picture(event)),
+            Captured::Fault(error) => fault(&self.ends.tell, &error),
             Captured::Lost(error) => self.lost(&error, now),
             Captured::Back { camera, after } => self.back(camera, after, now),
-            Captured::Failed(error) => (self.tell)(SessionEvent::CameraFailed(error)),
+            Captured::Failed(error) => (self.ends.tell)(SessionEvent::CameraFailed(error)),
             // [`Voice`]'s.
             Captured::Sound { .. } => {}
         }
     }
 
-    fn say(&self, message: FromMedia) {
-        (self.tell)(SessionEvent::Say(message));
-    }
-
     fn picture(&mut self, picture: &Picture, at: Instant, coded: bool, now: Instant) {
-        match self.gauges.take_wish() {
+        match self.ends.gauges.take_wish() {
             Some(Wish::Thumb(order)) => self.encodings.order_thumb(Some(order)),
             Some(Wish::Nothing) => self.encodings.order_thumb(None),
             None => {}
         }
         for encoding in [Encoding::Main, Encoding::Thumb] {
             let ours = encoding == Encoding::Thumb || !coded;
-            if ours && self.gauges.key(encoding).swap(false, Ordering::Relaxed) {
+            if ours && self.ends.gauges.key(encoding).swap(false, Ordering::Relaxed) {
                 self.encodings.force_key(encoding, now);
             }
         }
-        let Some(ticks) = self.timeline.video_ticks(at) else { return };
+        let Some(ticks) = self.ends.timeline.video_ticks(at) else { return };
         let pushed = if coded {
             self.encodings.push_small(picture, ticks, now)
         } else {
@@ -151,112 +146,77 @@ impl Contribution {
         };
         if let Err(error) = pushed {
             tracing::error!("{error}");
-            fault(&self.tell, &error);
+            fault(&self.ends.tell, &error);
         }
-        lock(&self.begun).handle_picture(self.timeline.utc_ms(at), &self.tell);
+        lock(&self.ends.begun).handle_picture(self.ends.timeline.utc_ms(at), &self.ends.tell);
     }
 
     /// As the camera made it: only its time is ours.
     fn unit(&mut self, unit: AccessUnit, at: Instant, now: Instant) {
-        let Some(ticks) = self.timeline.video_ticks(at) else { return };
-        let ends = (&self.stream, &*self.link, &*self.recorder, &*self.gauges);
-        send_unit(Encoding::Main, AccessUnit { ticks, ..unit }, self.timeline, ends);
-        lock(&self.begun).handle_picture(self.timeline.utc_ms(at), &self.tell);
+        let Some(ticks) = self.ends.timeline.video_ticks(at) else { return };
+        self.ends.send_unit(Encoding::Main, AccessUnit { ticks, ..unit });
+        lock(&self.ends.begun).handle_picture(self.ends.timeline.utc_ms(at), &self.ends.tell);
         let may_ask = self.key_asked.is_none_or(|asked| now.saturating_duration_since(asked) >= KEY_DISTANCE);
-        if may_ask && self.gauges.key(Encoding::Main).swap(false, Ordering::Relaxed) {
+        if may_ask && self.ends.gauges.key(Encoding::Main).swap(false, Ordering::Relaxed) {
             self.key_asked = Some(now);
-            self.say(FromMedia::KeyWanted);
+            self.ends.say(FromMedia::KeyWanted);
         }
     }
 
     /// The centre's slate, the journal and the operators each hear why there is no picture.
     fn lost(&mut self, error: &MediaError, now: Instant) {
         tracing::warn!("{error}");
-        self.link.tell(Sight::CameraAway);
+        self.ends.link.tell(Sight::CameraAway);
         if matches!(error, MediaError::CameraLogin { .. } | MediaError::CameraCodec { .. }) {
             // Not for a cable to cure.
-            fault(&self.tell, error);
+            fault(&self.ends.tell, error);
         }
         let (camera, reason) = error.camera_and_reason();
         self.note(now, json!({ "flows": false, "camera": camera, "why": reason }));
         let event = PictureEvent::Lost { camera, reason };
-        lock(&self.begun).handle_lost(event.clone(), now, &self.tell);
-        self.say(FromMedia::Picture(event));
+        lock(&self.ends.begun).handle_lost(event.clone(), now, &self.ends.tell);
+        self.ends.say(FromMedia::Picture(event));
     }
 
     fn back(&mut self, camera: String, after: Duration, now: Instant) {
-        lock(&self.begun).handle_back();
-        self.link.tell(Sight::Clear);
+        lock(&self.ends.begun).handle_back();
+        self.ends.link.tell(Sight::Clear);
         let after_ms = after.as_millis() as u64;
         tracing::info!(camera, after_ms, "the camera gives a picture again");
         self.note(now, json!({ "flows": true, "camera": camera, "after_ms": after_ms }));
-        self.say(FromMedia::Picture(PictureEvent::Back { camera, after_ms }));
+        self.ends.say(FromMedia::Picture(PictureEvent::Back { camera, after_ms }));
     }
 
     fn note(&self, now: Instant, body: serde_json::Value) {
-        self.recorder.note(self.timeline.utc_ms(now), "site-picture", body);
+        self.ends.recorder.note(self.ends.timeline.utc_ms(now), "site-picture", body);
     }
-}
-
-fn send_unit(
-    encoding: Encoding,
-    unit: AccessUnit,
-    timeline: Timeline,
-    (stream, link, recorder, gauges): (&Stream, &BoxLink, &Recorder, &Gauges),
-) {
-    if encoding == Encoding::Main {
-        gauges.frames.fetch_add(1, Ordering::Relaxed);
-        recorder.video(stream, unit.clone());
-    }
-    let captured = timeline.system_time(timeline.instant(unit.ticks, VIDEO_RATE));
-    link.send_video(encoding, unit, captured);
 }
 
 /// What is done with every 20 ms of sound.
 pub(crate) struct Voice {
-    timeline: Timeline,
-    stream: Stream,
-    link: Arc<BoxLink>,
-    recorder: Arc<Recorder>,
-    gauges: Arc<Gauges>,
-    begun: Arc<Mutex<Begun>>,
-    tell: Tell,
+    ends: Ends,
     microphone: Microphone,
     blocks: u32,
 }
 
 impl Voice {
-    pub fn new(ends: &Ends<'_>) -> Result<Self, MediaError> {
-        Ok(Self {
-            timeline: ends.timeline,
-            stream: Stream::Site(ends.site.clone()),
-            link: Arc::clone(ends.link),
-            recorder: Arc::clone(ends.recorder),
-            begun: Arc::clone(ends.begun),
-            tell: Arc::clone(ends.tell),
-            microphone: Microphone::new(ends.order.audio_kbps, ends.gauges.muted.load(Ordering::Relaxed))?,
-            gauges: Arc::clone(ends.gauges),
-            blocks: 0,
-        })
+    pub fn new(ends: Ends, order: &Join) -> Result<Self, MediaError> {
+        let microphone = Microphone::new(order.audio_kbps, ends.gauges.muted.load(Ordering::Relaxed))?;
+        Ok(Self { ends, microphone, blocks: 0 })
     }
 
     pub fn handle(&mut self, block: &[i16; BLOCK], at: Instant, now: Instant) {
-        let Some(ticks) = self.timeline.audio_ticks(at) else { return };
-        self.microphone.set_muted(self.gauges.muted.load(Ordering::Relaxed));
+        let Some(ticks) = self.ends.timeline.audio_ticks(at) else { return };
+        self.microphone.set_muted(self.ends.gauges.muted.load(Ordering::Relaxed));
         match self.microphone.encode(block, ticks) {
-            Ok(packet) => self.send(packet, at),
-            Err(error) => fault(&self.tell, &error),
+            Ok(packet) => self.ends.send_sound(packet, at),
+            Err(error) => fault(&self.ends.tell, &error),
         }
         self.blocks += 1;
         if self.blocks.is_multiple_of(METER_BLOCKS) {
-            self.gauges.dbfs.store(self.microphone.take_dbfs().to_bits(), Ordering::Relaxed);
+            self.ends.gauges.dbfs.store(self.microphone.take_dbfs().to_bits(), Ordering::Relaxed);
         }
-        lock(&self.begun).handle_sound(now, &self.tell);
-    }
-
-    fn send(&self, packet: OpusPacket, at: Instant) {
-        self.recorder.audio(&self.stream, packet.clone());
-        self.link.send_audio(packet, self.timeline.system_time(at));
+        lock(&self.ends.begun).handle_sound(now, &self.ends.tell);
     }
 }
 

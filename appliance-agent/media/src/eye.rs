@@ -10,7 +10,7 @@ mod v4l2;
 mod watch;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ use self::v4l2::Wanted;
 use self::watch::Watch;
 use crate::device::{Sink, give};
 use crate::pipeline::{nice_threads, play, reason, stop};
-use crate::{Captured, MediaError};
+use crate::{Captured, MediaError, lock};
 
 /// How often the thread looks after the camera; what its device says wakes it at once.
 const LOOK_EVERY_MS: u64 = 50;
@@ -97,11 +97,11 @@ impl Outlet {
     }
 
     fn seen(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *lock(&self.last) = Some(Instant::now());
     }
 
     fn take_seen(&self) -> Option<Instant> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.last).take()
     }
 }
 
@@ -228,7 +228,7 @@ impl Keeper {
         if error.error().matches(gst::ResourceError::NotAuthorized) {
             return MediaError::CameraLogin { camera };
         }
-        match offer.lock().unwrap_or_else(PoisonError::into_inner).only_other() {
+        match lock(offer).only_other() {
             Some(codec) => MediaError::CameraCodec { camera, codec: codec.to_owned() },
             None => self.failed(&reason(error)),
         }

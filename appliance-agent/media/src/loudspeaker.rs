@@ -14,7 +14,7 @@ use gst::prelude::*;
 use crate::MediaError;
 use crate::epoch::{BlockSource, Epoch};
 use crate::pace::BLOCK;
-use crate::pipeline::{error_on, make, play, stop_within};
+use crate::pipeline::{chain, error_on, make, play, stop_within};
 
 /// The element that the echo canceller listens to.
 pub const PROBE: &str = "bridgepoint-loudspeaker";
@@ -97,7 +97,6 @@ struct Output {
 
 impl Output {
     fn new(device: &str, volume: f64, epoch: Epoch) -> Result<Self, MediaError> {
-        let failed = |reason: String| MediaError::Framework(format!("the loudspeaker's pipeline: {reason}"));
         let pipeline = gst::Pipeline::new();
         epoch.rule(&pipeline);
         let source = BlockSource::new(epoch);
@@ -111,10 +110,9 @@ impl Output {
         let (convert, resample) = (make("audioconvert")?, make("audioresample")?);
         // Without the canceller's library the sound is played all the same.
         let probe = gst::ElementFactory::make("webrtcechoprobe").name(PROBE).build().ok();
-        let chain = [Some(source.element()), Some(level), probe, Some(convert), Some(resample), Some(sink)];
-        let chain: Vec<gst::Element> = chain.into_iter().flatten().collect();
-        pipeline.add_many(&chain).map_err(|e| failed(e.to_string()))?;
-        gst::Element::link_many(&chain).map_err(|e| failed(e.to_string()))?;
+        let entry = source.element();
+        let elements = [Some(&entry), Some(&level), probe.as_ref(), Some(&convert), Some(&resample), Some(&sink)];
+        chain(&pipeline, &elements.into_iter().flatten().collect::<Vec<_>>())?;
         let now = Instant::now();
         Ok(Self { device: device.into(), pipeline, source, again: Some(now), look: now })
     }

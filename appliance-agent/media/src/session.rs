@@ -216,8 +216,8 @@ impl Session {
         self.source = None;
         // Each camera's begin is said.
         lock(&self.begun).handle_camera(source.is_clip());
-        let mut contribution = Contribution::new(&self.ends(), &self.encoders);
-        let mut voice = if self.microphones.is_none() { Some(Voice::new(&self.ends())?) } else { None };
+        let mut contribution = Contribution::new(self.ends(), &self.order, &self.encoders);
+        let mut voice = if self.microphones.is_none() { Some(Voice::new(self.ends(), &self.order)?) } else { None };
         let (main, thumb) = (self.order.main, self.order.thumb);
         source.start(main, main.fps.max(thumb.fps), move |captured| match (captured, &mut voice) {
             (Captured::Sound { block, at }, Some(voice)) => voice.handle(&block, at, Instant::now()),
@@ -230,7 +230,7 @@ impl Session {
 
     /// The room's microphones, or silence where there are none. They outlive every camera of the session.
     fn listen(&mut self, config: &MediaConfig, epoch: Epoch) -> Result<(), MediaError> {
-        let (mut voice, tell) = (Voice::new(&self.ends())?, Arc::clone(&self.tell));
+        let (mut voice, tell) = (Voice::new(self.ends(), &self.order)?, Arc::clone(&self.tell));
         let on_heard = move |brought| match brought {
             FromMicrophones::Block(block, at) => voice.handle(&block, at, Instant::now()),
             FromMicrophones::Event(event) => tell(SessionEvent::Say(FromMedia::Microphone(event))),
@@ -242,16 +242,15 @@ impl Session {
         Ok(())
     }
 
-    const fn ends(&self) -> Ends<'_> {
+    fn ends(&self) -> Ends {
         Ends {
-            order: &self.order,
-            site: &self.site,
             timeline: self.timeline,
-            link: &self.link,
-            recorder: &self.recorder,
-            gauges: &self.gauges,
-            begun: &self.begun,
-            tell: &self.tell,
+            stream: Stream::Site(self.site.clone()),
+            link: Arc::clone(&self.link),
+            recorder: Arc::clone(&self.recorder),
+            gauges: Arc::clone(&self.gauges),
+            begun: Arc::clone(&self.begun),
+            tell: Arc::clone(&self.tell),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One encoder at work: raw pictures in, access units out.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bridgepoint_wire::command::VideoOrder;
@@ -11,9 +11,9 @@ use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 use gst_video::{VideoFormat, VideoInfo};
 
 use super::element::Encoder;
-use crate::MediaError;
 use crate::picture::Picture;
 use crate::pipeline::{error_on, nice_threads, play, stop};
+use crate::{MediaError, lock};
 
 /// An encoder that gives nothing for this long has failed.
 const STALL: Duration = Duration::from_secs(1);
@@ -98,7 +98,7 @@ impl Running {
             buffer.set_duration(gst::ClockTime::NONE);
         }
         {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = lock(&self.waiting);
             if waiting.pushed.is_empty() {
                 // Nothing was expected of the encoder until now.
                 waiting.alive = Instant::now();
@@ -132,7 +132,7 @@ impl Running {
         if let Some(reason) = error_on(&self.pipeline) {
             return Some(reason);
         }
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = lock(&self.waiting);
         let silent = now.saturating_duration_since(waiting.alive);
         (!waiting.pushed.is_empty() && silent > STALL).then(|| format!("nothing for {} ms", silent.as_millis()))
     }
@@ -157,7 +157,7 @@ fn deliver(sink: &AppSink, waiting: &Arc<Mutex<Waiting>>, on_unit: &OnUnit) {
             return Ok(gst::FlowSuccess::Ok);
         };
         let ticks = {
-            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = lock(&waiting);
             waiting.alive = Instant::now();
             // Older ones were dropped before the encoder. There are no B frames: order is kept.
             while waiting.pushed.front().is_some_and(|(pushed, _)| *pushed < pts) {

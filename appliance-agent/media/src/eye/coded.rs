@@ -6,7 +6,7 @@
 //! ```
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bridgepoint_wire::media::AccessUnit;
@@ -16,7 +16,7 @@ use super::decode::Decoder;
 use super::fitness::{Fitness, Judgement};
 use super::sets::Sets;
 use super::{Axis, Outlet};
-use crate::{Captured, MediaError};
+use crate::{Captured, MediaError, lock};
 
 /// The stream's figures are told when it has flowed for so long.
 const FIGURES_AFTER: Duration = Duration::from_secs(5);
@@ -52,7 +52,7 @@ pub(super) struct Coded {
 
 impl Coded {
     pub(super) fn new(outlet: Outlet, axis: Arc<Axis>, fitness: Arc<Mutex<Fitness>>) -> Self {
-        fitness.lock().unwrap_or_else(PoisonError::into_inner).handle_begin();
+        lock(&fitness).handle_begin();
         Self {
             outlet,
             axis,
@@ -80,7 +80,7 @@ impl Coded {
         }
         let now = Instant::now();
         let (judgement, figures) = {
-            let mut fitness = self.fitness.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut fitness = lock(&self.fitness);
             (fitness.handle_unit(&unit, now), fitness.figures())
         };
         self.contribute(&unit, running, judgement);

@@ -11,7 +11,7 @@ use gst_video::VideoInfo;
 
 use crate::MediaError;
 use crate::picture::Picture;
-use crate::pipeline::{error_on, make, nice_threads, play, set_if_there, stop};
+use crate::pipeline::{chain, error_on, make, nice_threads, play, set_if_there, stop};
 
 /// Units that may wait for the decoder; beyond that it goes on with the next key frame.
 const WAITING: u64 = 25;
@@ -54,9 +54,7 @@ impl Decoder {
         sink.set_callbacks(AppSinkCallbacks::builder().new_sample(on_sample).build());
         let pipeline = gst::Pipeline::new();
         nice_threads(&pipeline);
-        let chain = [source.upcast_ref(), &decode, &convert, sink.upcast_ref()];
-        pipeline.add_many(chain).map_err(|e| failed(e.to_string()))?;
-        gst::Element::link_many(chain).map_err(|e| failed(e.to_string()))?;
+        chain(&pipeline, &[source.upcast_ref(), &decode, &convert, sink.upcast_ref()])?;
         play(&pipeline).map_err(failed)?;
         Ok(Self { pipeline, source, rests: true })
     }

@@ -7,7 +7,7 @@
 //! less the camera's stated latency. What the camera's own clock says (its RTCP sender reports) decides about nothing:
 //! cameras of communes are set by nobody, and one that is half a second off would be so for every lip.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bridgepoint_wire::local::{RtspCarrier, RtspStream};
 use gst::prelude::*;
@@ -15,8 +15,8 @@ use gst_app::{AppSink, AppSinkCallbacks};
 
 use super::coded::Coded;
 use super::{Axis, Opened, linking};
-use crate::MediaError;
 use crate::pipeline::make;
+use crate::{MediaError, lock};
 
 /// The camera answers within this time, or is tried again, µs.
 const ANSWER_US: u64 = 2_000_000;
@@ -99,7 +99,7 @@ fn choose_h264(source: &gst::Element) -> Arc<Mutex<Offer>> {
         let offered = values.get(1).zip(values.get(2));
         let offered =
             offered.and_then(|(number, caps)| Some((number.get::<u32>().ok()?, caps.get::<gst::Caps>().ok()?)));
-        let mut offer = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut offer = lock(&noted);
         let wanted = offered.is_some_and(|(number, caps)| offer.choose(number, &caps));
         Some(wanted.to_value())
     });
@@ -115,7 +115,7 @@ pub(super) fn deliver(sink: &AppSink, pipeline: &gst::Pipeline, axis: &Arc<Axis>
         if let Some(running) = axis.running(sink, &sample)
             && let Some(map) = sample.buffer().and_then(|buffer| buffer.map_readable().ok())
         {
-            coded.lock().unwrap_or_else(PoisonError::into_inner).handle(&map, running);
+            lock(&coded).handle(&map, running);
         }
         Ok(gst::FlowSuccess::Ok)
     };

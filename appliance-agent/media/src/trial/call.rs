@@ -253,7 +253,6 @@ pub(super) fn call(bench: &mut Bench<'_>, order: &Join, seconds: u32) -> Result<
                     link.send_audio(microphone.encode(&block, ticks)?, timeline.system_time(at));
                 }
             }
-            Captured::Failed(error) => return Err(error.into()),
             _ => {}
         }
         Ok(ControlFlow::Continue(()))

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bridgepoint_record::cutter::{Cut, Cutter, Millis};
@@ -17,7 +17,7 @@ use crate::encode::Encodings;
 use crate::session::Source;
 use crate::sound::Microphone;
 use crate::timeline::Timeline;
-use crate::{Captured, Encoding, MediaError};
+use crate::{Captured, Encoding, MediaError, lock};
 
 /// Opus bit rate of the recording, kbit/s.
 const SOUND_KBPS: u32 = 48;
@@ -44,7 +44,7 @@ fn record(bench: &mut Bench<'_>, seconds: u32, path: &Path) -> Result<PlaybackPr
     let to = Mutex::new(to);
     let mut encodings = Encodings::new(bench.encoders, ORDER, ORDER, move |encoding, unit| {
         if encoding == Encoding::Main {
-            let _ = to.lock().unwrap_or_else(PoisonError::into_inner).send(unit);
+            let _ = lock(&to).send(unit);
         }
     });
     encodings.order_thumb(None);
@@ -69,7 +69,6 @@ fn record(bench: &mut Bench<'_>, seconds: u32, path: &Path) -> Result<PlaybackPr
                     file.cutter.handle_audio(&packet, millis(begun));
                 }
             }
-            Captured::Failed(error) => return Err(error.into()),
             _ => {}
         }
         file.take(&units, begun)?;
