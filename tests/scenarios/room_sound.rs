@@ -146,7 +146,8 @@ fn a_room_is_heard_whatever_its_microphones_do_and_who_speaks_is_shown() {
 
     // The centre is heard in the room, and the room's walls give it back.
     let walls = room.echo("speaker", "array", 5).unwrap();
-    stack.record_for(Duration::from_secs(10)).unwrap();
+    // So long because it is learned from beeps.
+    stack.record_for(Duration::from_secs(25)).unwrap();
     let tone = Marks::THREE[0].tone;
     let loudest = |samples: &[f32]| strength(samples, tone).into_iter().fold(0.0, f64::max);
     let heard = loudest(&room.listen(SPEAKER, Duration::from_secs(3)).unwrap());

@@ -127,7 +127,9 @@ fn a_cameras_own_stream_is_recorded_bit_for_bit_and_it_may_be_unplugged_in_a_ses
     // What the centre shows.
     let mixed = archive.join("program.mp4");
     let tile = tile_of(&mixed, marks, 4.0 + times(&mixed, "v").unwrap()[0]).unwrap();
-    let second = |ms: u64| (ms - origin_ms) as f64 / 1_000.0;
+    // ffmpeg looks for a time from the file's first frame on.
+    let begin = times(&mixed, "v").unwrap()[0];
+    let second = |ms: u64| (ms - origin_ms) as f64 / 1_000.0 - begin;
     let shows_camera = |at: f64| {
         let seen = colour(&mixed, Part::PLAIN.within(tile), at).unwrap();
         let wanted = [16, 8, 0].map(|shift| (marks.colour >> shift) as u8);
