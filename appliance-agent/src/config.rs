@@ -28,6 +28,8 @@ pub struct Config {
     pub file: PathBuf,
     /// Identity and store.
     pub data_dir: PathBuf,
+    /// Where a file system of its own must be mounted, before anything is written.
+    pub data_disk: Option<PathBuf>,
     /// The box's own recordings.
     pub records_dir: PathBuf,
     /// With less room than this for its recordings a box does not start, MiB.
@@ -212,6 +214,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
     let at = |path: PathBuf| base.join(path);
 
     let data_dir: Option<PathBuf> = keys.required("data_dir", "\"/var/lib/bridgepoint\"", faults);
+    let data_disk: Option<PathBuf> = keys.optional("data_disk", "\"/var/lib/bridgepoint\"", faults);
     let records_dir: Option<PathBuf> = keys.required("records_dir", "\"/var/lib/bridgepoint/records\"", faults);
     let min_free_mib = keys.optional("min_free_mib", "100", faults).unwrap_or(MIN_FREE_MIB);
     let returns_dir: Option<PathBuf> = keys.optional("returns_dir", "\"/tmp/returns\"", faults);
@@ -246,6 +249,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
     let panel = panel.map_or_else(|| panel_of(&board, faults), |path| PanelLine::Socket(at(path)));
     Some(Config {
         data_dir: at(data_dir?),
+        data_disk: data_disk.map(&at),
         records_dir: at(records_dir?),
         min_free_mib,
         returns_dir: returns_dir.map(&at),

@@ -49,6 +49,14 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// From now on they do not end the program by themselves.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
     /// The program is told to end.
     pub async fn end(&mut self) {
         tokio::select! {
@@ -64,10 +72,8 @@ impl Front {
     /// # Errors
     /// An [`Ending`].
     pub fn open(config: &Arc<Config>) -> Result<Self, Ending> {
-        let failed =
-            |e: &dyn std::fmt::Display| Ending::world(Text::DiskNotWritable, [&config.runtime_dir.display(), e]);
-        let terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
-        let interrupt = signal(SignalKind::interrupt()).map_err(|e| failed(&e))?;
+        let signals =
+            Signals::catch().map_err(|e| Ending::world(Text::DiskNotWritable, [&config.runtime_dir.display(), &e]))?;
         let alone = Face { lamps: lamps(Showing::Alone, false), occupation: Occupation::Idle };
         let (face, shown) = watch::channel(alone);
         let (pressed, presses) = mpsc::channel(8);
@@ -81,6 +87,6 @@ impl Front {
             None => (Glass::none(), mpsc::channel(1).1),
         };
         let (answers, senses) = senses::start(config);
-        Ok(Self { face, presses, glass, freed, senses, answers, signals: Signals { terminate, interrupt } })
+        Ok(Self { face, presses, glass, freed, senses, answers, signals })
     }
 }

@@ -20,6 +20,7 @@ mod preflight;
 mod rauc;
 mod screen;
 mod senses;
+mod standstill;
 mod status;
 mod store;
 mod systemd;
@@ -124,38 +125,47 @@ async fn enrol_only(config: PathBuf, code: String) -> Result<(), Ending> {
 
 async fn reset(config: PathBuf) -> Result<(), Ending> {
     let config = Config::load(&config).map_err(Ending::Config)?;
+    // What would be erased is not there.
+    preflight::check_disk(&config)?;
     factory_reset::run(&config).await
 }
 
 async fn run(config: PathBuf, code: Option<String>) -> Result<(), Ending> {
-    let config = Config::load(&config).map_err(Ending::Config)?;
-    preflight::check(&config)?;
-    preflight::tell_gaps(&config);
-    let config = Arc::new(config);
+    let config = Arc::new(Config::load(&config).map_err(Ending::Config)?);
+    let ended = be_the_box(&config, code).await;
+    if let Err(ending) = &ended {
+        standstill::show(&config, ending).await;
+    }
+    ended
+}
+
+async fn be_the_box(config: &Arc<Config>, code: Option<String>) -> Result<(), Ending> {
+    preflight::check(config)?;
+    preflight::tell_gaps(config);
     if let Some(before) = Identity::before(&config.data_dir) {
-        erase::leave_behind(&config, before)
+        erase::leave_behind(config, before)
             .map_err(|e| Ending::world(Text::DiskNotWritable, [&config.records_dir.display(), &e]))?;
         Identity::forget_before(&config.data_dir);
     }
     let identity = match (Identity::load(&config.data_dir)?, code) {
-        (None, Some(code)) => Some(enrol::enrol(&config, &code).await.map_err(|not| not.ending(&code))?),
+        (None, Some(code)) => Some(enrol::enrol(config, &code).await.map_err(|not| not.ending(&code))?),
         (None, None) if config.screen.is_none() => {
             return Err(Ending::world(Text::NotEnrolled, [&config.file.display()]));
         }
         (identity, _) => identity,
     };
-    let mut front = Front::open(&config)?;
-    let mut installation = Installation::needed(&config, identity.as_ref(), front.answers.clone())?;
+    let mut front = Front::open(config)?;
+    let mut installation = Installation::needed(config, identity.as_ref(), front.answers.clone())?;
     let identity = match (identity, &mut installation) {
         (Some(identity), _) => identity,
-        (None, Some(installation)) => match wizard::alone::run(&config, &mut front, installation).await? {
+        (None, Some(installation)) => match wizard::alone::run(config, &mut front, installation).await? {
             Why::Ended => return Ok(()),
             Why::Enrolled => Identity::load(&config.data_dir)?
                 .ok_or_else(|| Ending::world(Text::NotEnrolled, [&config.file.display()]))?,
         },
         (None, None) => return Err(Ending::world(Text::NotEnrolled, [&config.file.display()])),
     };
-    match agent::run(config, identity, front, installation).await? {
+    match agent::run(config.clone(), identity, front, installation).await? {
         Why::Ended => Ok(()),
         Why::Enrolled => Err(again()),
     }

@@ -1,6 +1,7 @@
 //! What must be right in the world before the program starts.
 
 use std::fmt::Display;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use bridgepoint_board::Part;
@@ -11,11 +12,27 @@ use crate::config::Config;
 use crate::ending::Ending;
 use crate::health::Disk;
 
+/// The disk for all that is kept is there.
+///
+/// # Errors
+/// An [`Ending`].
+pub fn check_disk(config: &Config) -> Result<(), Ending> {
+    let Some(disk) = &config.data_disk else { return Ok(()) };
+    // Another device than the folder's that it is in (stat(2)): also where the service manager has put the same file system
+    // over itself, to make it writable.
+    let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev());
+    match (device(disk), device(disk.parent().unwrap_or(disk))) {
+        (Ok(own), Ok(around)) if own != around => Ok(()),
+        _ => Err(Ending::world(Text::DataDiskMissing, [&disk.display()])),
+    }
+}
+
 /// The data folder: enough for enrolling.
 ///
 /// # Errors
 /// An [`Ending`].
 pub fn check_data(config: &Config) -> Result<(), Ending> {
+    check_disk(config)?;
     writable(&config.data_dir, config.min_free_mib)
 }
 
@@ -24,6 +41,7 @@ pub fn check_data(config: &Config) -> Result<(), Ending> {
 /// # Errors
 /// An [`Ending`].
 pub fn check(config: &Config) -> Result<(), Ending> {
+    check_disk(config)?;
     let folders = [&config.data_dir, &config.runtime_dir, &config.records_dir];
     let update_dir = config.update.as_ref().map(|update| &update.dir);
     for folder in folders.into_iter().chain(&config.returns_dir).chain(update_dir) {

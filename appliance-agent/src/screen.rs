@@ -100,7 +100,7 @@ fn about(screen: &Screen) -> Option<Text> {
             Showing::Calling => Text::IdleCalling,
             Showing::Alone => Text::IdleAlone,
         }),
-        Screen::Refused { note, .. } => Some(note.text),
+        Screen::Refused { note, .. } | Screen::Stopped(note) => Some(note.text),
         Screen::FactoryReset(reset) => Some(reset.note().text),
         Screen::Faults(tree) => Some(tree.note.text),
         Screen::Wizard(wizard) => Some(wizard.note.text),

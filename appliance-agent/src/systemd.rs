@@ -9,6 +9,11 @@ pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }
 
+/// Whether a manager has started this program.
+pub fn is_there() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// The program does its work from now on.
 pub fn ready() {
     tell(&[NotifyState::Ready]);

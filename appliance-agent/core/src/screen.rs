@@ -66,6 +66,8 @@ pub enum Screen {
         /// The program goes on behind it: only a band is drawn.
         over_program: bool,
     },
+    /// The box cannot work.
+    Stopped(Note),
     /// The button is held at boot.
     FactoryReset(FactoryReset),
     /// Something is wrong, and how to find what.

@@ -7,6 +7,7 @@
 //! Each picture is scaled once per encoding, the small one from the big one. Where both would have one size, there is
 //! one encoder and its units are both encodings.
 
+mod controls;
 mod element;
 mod ladder;
 mod probe;

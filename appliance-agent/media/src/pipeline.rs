@@ -65,7 +65,12 @@ pub fn reason(error: &gst::message::Error) -> String {
 
 /// Starts a pipeline; one that refuses is stopped again, and the reason returned.
 pub fn play(pipeline: &gst::Pipeline) -> Result<(), String> {
-    pipeline.set_state(gst::State::Playing).map(drop).map_err(|e| {
+    bring_to(pipeline, gst::State::Playing)
+}
+
+/// The same, to another state.
+pub fn bring_to(pipeline: &gst::Pipeline, state: gst::State) -> Result<(), String> {
+    pipeline.set_state(state).map(drop).map_err(|e| {
         let reason = error_on(pipeline).unwrap_or_else(|| e.to_string());
         stop(pipeline);
         reason

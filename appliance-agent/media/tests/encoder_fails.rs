@@ -54,6 +54,45 @@ fn hardware_that_makes_nothing_is_not_chosen() {
 }
 
 #[test]
+fn hardware_that_does_not_keep_its_bit_rate_is_not_chosen() {
+    let _alone = hardware(u32::MAX);
+    hardware::DEAF.store(true, Ordering::SeqCst);
+    let chosen = choose();
+    hardware::DEAF.store(false, Ordering::SeqCst);
+    assert_eq!(chosen.best().name(), "x264enc");
+}
+
+#[test]
+fn hardware_is_set_through_its_own_file_for_each_of_two_encodings() {
+    let _alone = hardware(u32::MAX);
+    let encoders = choose();
+    let (mut encodings, units) = start(&encoders);
+    let mut pictures = pictures();
+    let mut give = |n: u64, encodings: &mut Encodings| {
+        encodings.push(&pictures.next().unwrap(), n * 3_600, Instant::now()).unwrap();
+        for _ in 0..2 {
+            units.recv_timeout(Duration::from_secs(5)).unwrap();
+        }
+    };
+    give(0, &mut encodings);
+    let rates = || {
+        let mut rates: Vec<i32> = hardware::values().iter().map(|one| one["V4L2_CID_MPEG_VIDEO_BITRATE"]).collect();
+        rates.sort_unstable();
+        rates
+    };
+    assert_eq!(rates(), [400_000, 800_000]);
+    for one in hardware::values() {
+        let set = ["BITRATE_MODE", "REPEAT_SEQ_HEADER", "H264_I_PERIOD"]
+            .map(|name| one[&*format!("V4L2_CID_MPEG_VIDEO_{name}")]);
+        assert_eq!(set, [1, 1, 50]);
+    }
+    // To its own steps.
+    encodings.order_thumb(Some(VideoOrder { kbps: 191, ..THUMB }));
+    give(1, &mut encodings);
+    assert_eq!(rates(), [200_000, 800_000]);
+}
+
+#[test]
 fn hardware_that_works_is_chosen_and_one_that_stalls_is_reset_and_then_replaced() {
     let _alone = hardware(u32::MAX);
     let encoders = choose();

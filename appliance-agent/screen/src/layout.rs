@@ -20,7 +20,8 @@ pub fn draw(frame: &mut Frame<'_>, fonts: &Fonts, screen: &Screen, lang: Lang) -
     match screen {
         Screen::Program => {}
         Screen::Idle(idle) => canvas.idle(idle),
-        Screen::Refused { note, over_program: false } => canvas.refused(note),
+        Screen::Refused { note, over_program: false } => canvas.failed(Text::RefusedTitle, note),
+        Screen::Stopped(note) => canvas.failed(Text::StoppedTitle, note),
         Screen::Refused { note, over_program: true } => canvas.refused_band(note),
         Screen::FactoryReset(reset) => canvas.factory_reset(*reset),
         Screen::Faults(tree) => canvas.fault_tree(tree),

@@ -81,6 +81,11 @@ texts! {
         vi: ["Không ghi được vào thư mục {0} ({1}).", "Không thể lưu bản ghi, nên phiên không được bắt đầu.", "Cấp quyền ghi cho thư mục, hoặc chọn thư mục khác."],
         en: ["The folder {0} cannot be written ({1}).", "Nothing can be recorded, so no session can start.", "Allow writing to the folder, or choose another one."]
     }
+    /// {0} where it should be mounted.
+    DataDiskMissing {
+        vi: ["Không tìm thấy ổ lưu trữ của thiết bị ({0}).", "Không có nơi ghi lại phiên, nên thiết bị không làm việc.", "Tắt nguồn, chờ 10 giây rồi bật lại. Nếu vẫn vậy, báo bộ phận vận hành để đổi thiết bị."],
+        en: ["The storage of this box is not there ({0}).", "Nothing could be recorded, so the box does not work.", "Switch it off, wait 10 seconds, switch it on. If it stays so, call the operators: it has to be exchanged."]
+    }
     /// {0} folder, {1} free MiB, {2} needed MiB.
     DiskFull {
         vi: ["Ổ đĩa của {0} chỉ còn {1} MiB, cần ít nhất {2} MiB.", "Bản ghi sẽ không được lưu đủ.", "Giải phóng dung lượng, hoặc chọn ổ đĩa khác."],
@@ -935,6 +940,11 @@ texts! {
     RefusedTitle {
         vi: ["Không thực hiện được", "", ""],
         en: ["This is not possible now", "", ""]
+    }
+    /// Screen of a box that cannot work: title of the reason.
+    StoppedTitle {
+        vi: ["Thiết bị không hoạt động được", "", ""],
+        en: ["The box cannot work", "", ""]
     }
     /// Screen of a box held at its button at boot.
     ResetTitle {

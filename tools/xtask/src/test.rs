@@ -66,9 +66,14 @@ impl Drop for Scratch {
 pub fn test(filter: Option<&str>) -> Result<ExitCode> {
     setup(Scope::All, false)?;
     say("Dựng chương trình và các bài kiểm thử", "Building programs and tests");
-    // Scenarios run the real programs: those must be there before.
-    run(cargo()?.args(["build", "--release", "--workspace"]))?;
+    build_all()?;
     run_tests(&selection(filter))
+}
+
+/// Scenarios run the real programs: those must be there before. With the tests in one go: apart from them, the programs'
+/// dependencies would have other features, and half of them would be compiled a second time for the tests.
+fn build_all() -> Result<()> {
+    run(cargo()?.args(["build", "--release", "--workspace", "--all-targets"]))
 }
 
 /// The tests in QEMU: `tests/image/<filter>.rs`, or all of them. The last line is `N passed, N failed`.
@@ -88,7 +93,7 @@ pub fn image(filter: Option<&str>) -> Result<ExitCode> {
         Guest::build()?;
     }
     say("Dựng chương trình và các bài kiểm thử", "Building programs and tests");
-    run(cargo()?.args(["build", "--release", "--workspace"]))?;
+    build_all()?;
     // The whole workspace: a part of it would be built with other features, and both anew each time.
     let tests = ["--workspace", "--features", "scenarios/image", "--test", &test].map(str::to_owned).to_vec();
     // One after the other: these tests take the whole machine.
@@ -146,7 +151,7 @@ fn selection(filter: Option<&str>) -> [Vec<String>; 2] {
     match filter {
         None => [all(), vec![]],
         Some(name) if root().join("tests/scenarios").join(format!("{name}.rs")).is_file() => {
-            [["-p", "scenarios", "--test", name].map(str::to_owned).to_vec(), vec![]]
+            [["--workspace", "--test", name].map(str::to_owned).to_vec(), vec![]]
         }
         Some(name) => [all(), vec!["--".to_owned(), name.to_owned()]],
     }

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_core::Millis;
+use agent_v4l2::{ControlNode, Node};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::controls::{Axis, Control, Controls, is_gone};
 use super::glide::Glide;
-use super::ioctl::{ControlNode, Node};
 use crate::CameraError;
 use crate::ptz::{Capabilities, Means, Position, Preset, Ptz, Speeds};
 use crate::spots::{Spot, Spots};

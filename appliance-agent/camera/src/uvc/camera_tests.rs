@@ -1,9 +1,9 @@
 use nix::libc::{EBUSY, EIO, ENODEV};
 
 use super::super::double::{Double, number};
-use super::super::ioctl::QueryExtCtrl;
 use super::*;
 use crate::Remedy;
+use agent_v4l2::QueryExtCtrl;
 
 const PAN: u32 = 0x009a_0908;
 const TILT: u32 = 0x009a_0909;
@@ -11,18 +11,6 @@ const ZOOM: u32 = 0x009a_090d;
 const ZOOM_CONTINUOUS: u32 = 0x009a_090f;
 const PAN_SPEED: u32 = 0x009a_0920;
 const TILT_SPEED: u32 = 0x009a_0921;
-
-impl ControlNode for Arc<Double> {
-    fn query(&self, id: u32) -> io::Result<QueryExtCtrl> {
-        (**self).query(id)
-    }
-    fn get(&self, ids: &[u32]) -> io::Result<Vec<i32>> {
-        (**self).get(ids)
-    }
-    fn set(&self, values: &[(u32, i32)]) -> io::Result<()> {
-        (**self).set(values)
-    }
-}
 
 fn camera(controls: impl IntoIterator<Item = QueryExtCtrl>) -> (UvcCamera, Arc<Double>) {
     let node = Arc::new(Double::new(controls));

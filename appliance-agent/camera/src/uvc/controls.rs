@@ -5,22 +5,7 @@
 use std::io;
 use std::ops::RangeInclusive;
 
-use super::ioctl::{ControlNode, FLAG_DISABLED, FLAG_READ_ONLY, QueryExtCtrl, TYPE_INTEGER};
-
-const CAMERA_CLASS: u32 = 0x009a_0900;
-
-/// Ids by the kernel's names.
-pub const IDS: [(&str, u32); 9] = [
-    ("V4L2_CID_PAN_RELATIVE", CAMERA_CLASS + 4),
-    ("V4L2_CID_TILT_RELATIVE", CAMERA_CLASS + 5),
-    ("V4L2_CID_PAN_ABSOLUTE", CAMERA_CLASS + 8),
-    ("V4L2_CID_TILT_ABSOLUTE", CAMERA_CLASS + 9),
-    ("V4L2_CID_ZOOM_ABSOLUTE", CAMERA_CLASS + 13),
-    ("V4L2_CID_ZOOM_RELATIVE", CAMERA_CLASS + 14),
-    ("V4L2_CID_ZOOM_CONTINUOUS", CAMERA_CLASS + 15),
-    ("V4L2_CID_PAN_SPEED", CAMERA_CLASS + 32),
-    ("V4L2_CID_TILT_SPEED", CAMERA_CLASS + 33),
-];
+use agent_v4l2::{CAMERA, ControlNode, FLAG_DISABLED, FLAG_READ_ONLY, QueryExtCtrl, TYPE_INTEGER};
 
 /// One control that can be set, `min < max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +120,7 @@ impl Controls {
     pub fn query(node: &dyn ControlNode) -> io::Result<Self> {
         let one = |name: &str| -> io::Result<Option<Control>> {
             // In the list by the test below.
-            let Some(&(name, id)) = IDS.iter().find(|(known, _)| *known == name) else { return Ok(None) };
+            let Some(&(name, id)) = CAMERA.iter().find(|(known, _)| *known == name) else { return Ok(None) };
             match node.query(id) {
                 Ok(query) => Ok(Control::new(name, &query)),
                 Err(error) if is_gone(&error) || error.raw_os_error() == Some(nix::libc::ENOTTY) => Err(error),
@@ -172,6 +157,9 @@ pub fn is_gone(error: &io::Error) -> bool {
 mod tests {
     use super::super::double::{Double, number};
     use super::*;
+
+    const PAN: u32 = 0x009a_0908;
+    const ZOOM: u32 = 0x009a_090d;
 
     fn control(min: i64, max: i64, step: u64) -> Control {
         Control::new("c", &number(1, min, max, step)).unwrap()
@@ -224,18 +212,18 @@ mod tests {
 
     #[test]
     fn a_control_that_fails_is_left_out_and_a_node_that_is_gone_is_an_error() {
-        let node = Double::new([number(CAMERA_CLASS + 8, -10, 10, 1), number(CAMERA_CLASS + 13, 0, 10, 1)]);
-        node.fail_query(CAMERA_CLASS + 13, nix::libc::EIO);
+        let node = Double::new([number(PAN, -10, 10, 1), number(ZOOM, 0, 10, 1)]);
+        node.fail_query(ZOOM, nix::libc::EIO);
         let controls = Controls::query(&node).unwrap();
         assert!(controls.pan.absolute.is_some());
         assert_eq!((controls.zoom, controls.tilt), (Axis::default(), Axis::default()));
-        node.fail_query(CAMERA_CLASS + 13, nix::libc::ENODEV);
+        node.fail_query(ZOOM, nix::libc::ENODEV);
         assert!(is_gone(&Controls::query(&node).unwrap_err()));
     }
 
     #[test]
     fn every_control_of_the_list_is_used() {
-        let node = Double::new(IDS.map(|(_, id)| number(id, -10, 10, 1)));
+        let node = Double::new(CAMERA.map(|(_, id)| number(id, -10, 10, 1)));
         let controls = Controls::query(&node).unwrap();
         for axis in controls.axes() {
             assert!(axis.absolute.is_some() && axis.relative.is_some() && axis.speed.is_some(), "{axis:?}");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Mutex, MutexGuard};
 
-use super::ioctl::{ControlNode, QueryExtCtrl, TYPE_INTEGER};
+use agent_v4l2::{ControlNode, QueryExtCtrl, TYPE_INTEGER};
 
 /// A number's description.
 pub fn number(id: u32, minimum: i64, maximum: i64, step: u64) -> QueryExtCtrl {

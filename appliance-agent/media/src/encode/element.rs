@@ -3,6 +3,7 @@
 use bridgepoint_wire::command::VideoOrder;
 use gst::prelude::*;
 
+use super::controls::{self, Deviation};
 use crate::MediaError;
 
 /// A receiver that joins without asking waits at most this long.
@@ -44,7 +45,7 @@ impl Encoder {
 
     pub(super) fn make(&self, order: &VideoOrder) -> Result<gst::Element, MediaError> {
         let factory = gst::ElementFactory::make(self.name());
-        let gop = u32::from(order.fps.max(1)) * KEY_EVERY_S;
+        let gop = gop(order);
         let builder = match self {
             Self::X264 { preset } => factory
                 .property_from_str("speed-preset", preset)
@@ -63,21 +64,41 @@ impl Encoder {
                 .property("multi-thread", 1_u32)
                 // A flash is no cut: key frames come when asked for and every 2 s.
                 .property("scene-change-detection", false),
-            Self::V4l2 => factory.property("extra-controls", controls(order.kbps, Some(gop))),
+            // By the controls of its file, once it is open.
+            Self::V4l2 => factory,
         };
         builder.build().map_err(|_| MediaError::Element { element: self.name() })
+    }
+
+    /// What can be told only to an encoder whose device is open, which it is from state READY on.
+    pub(super) fn set_up(&self, element: &gst::Element, order: &VideoOrder) -> Result<Vec<Deviation>, String> {
+        match self {
+            Self::V4l2 => controls::set_all(element, order.kbps, gop(order)),
+            Self::X264 { .. } | Self::OpenH264 => Ok(Vec::new()),
+        }
     }
 
     /// From the next picture on, without a key frame. `false`: it cannot, and must begin anew.
     pub(super) fn set_kbps(&self, element: &gst::Element, kbps: u32) -> bool {
         match self {
             Self::X264 { .. } => element.set_property("bitrate", kbps.max(1)),
-            // An element that is open sets what it is given at once.
-            Self::V4l2 => element.set_property("extra-controls", controls(kbps, None)),
+            Self::V4l2 => return controls::set_kbps(element, kbps),
             // It would make a key frame, and not follow.
             Self::OpenH264 => return false,
         }
         true
+    }
+
+    /// The level that it is told to say (ISO/IEC 14496-10, table A-1); the others choose it themselves. `v4l2h264enc` takes the
+    /// least that its driver knows where none is asked for, and some drivers then refuse the picture's size: not the least
+    /// that fits is asked for, but what every driver has.
+    pub(super) const fn level(&self, width: u32, height: u32, fps: u32) -> Option<&'static str> {
+        let blocks = width.div_ceil(16) * height.div_ceil(16);
+        match self {
+            Self::V4l2 if blocks <= 8_192 && blocks * fps <= 245_760 => Some("4"),
+            Self::V4l2 => Some("4.2"),
+            Self::X264 { .. } | Self::OpenH264 => None,
+        }
     }
 
     /// x264 repeats its parameter sets by itself; the others need a parser that does.
@@ -86,9 +107,7 @@ impl Encoder {
     }
 }
 
-/// Controls of a V4L2 encoder by the names that its kernel driver gives them (V4L2's codec controls, in lower case).
-fn controls(kbps: u32, gop: Option<u32>) -> gst::Structure {
-    let rate = gst::Structure::builder("controls").field("video_bitrate", (kbps.max(1) * 1_000) as i32);
-    let Some(gop) = gop else { return rate.build() };
-    rate.field("h264_i_frame_period", gop as i32).field("repeat_sequence_header", 1_i32).build()
+/// Pictures from one key frame to the next.
+fn gop(order: &VideoOrder) -> u32 {
+    u32::from(order.fps.max(1)) * KEY_EVERY_S
 }

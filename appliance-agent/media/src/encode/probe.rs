@@ -90,6 +90,9 @@ fn trial(encoder: &Encoder) -> Result<(), MediaError> {
         // Nobody listens any more when the trial is over.
         let on_unit = Arc::new(move |unit| drop(to.send(unit)));
         let running = Running::start(encoder, &order, &picture, gst::Fraction::new(25, 1), &(on_unit as _))?;
+        for deviation in &running.deviations {
+            tracing::warn!("encoder {} is used, although {deviation}", encoder.name());
+        }
         lanes.push(Lane { running, picture, units, made: Vec::new() });
     }
     for n in 0..PICTURES {

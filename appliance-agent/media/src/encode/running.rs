@@ -10,9 +10,10 @@ use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 use gst_video::{VideoFormat, VideoInfo};
 
+use super::controls::Deviation;
 use super::element::Encoder;
 use crate::picture::Picture;
-use crate::pipeline::{error_on, nice_threads, play, stop};
+use crate::pipeline::{bring_to, error_on, nice_threads, play, stop};
 use crate::{MediaError, lock};
 
 /// An encoder that gives nothing for this long has failed.
@@ -31,6 +32,8 @@ pub(super) struct Running {
     source: AppSrc,
     element: gst::Element,
     pub(super) size: (u32, u32),
+    /// What the encoder does not do as it was told.
+    pub(super) deviations: Vec<Deviation>,
     waiting: Arc<Mutex<Waiting>>,
     asked: Option<Instant>,
 }
@@ -69,6 +72,7 @@ impl Running {
             .field("stream-format", "byte-stream")
             .field("alignment", "au")
             .field("profile", gst::List::new(["main", "constrained-baseline", "baseline"]))
+            .field_if_some("level", encoder.level(picture.width(), picture.height(), order.fps.into()))
             .build();
         let sink = AppSink::builder().caps(&out).sync(false).async_(false).enable_last_sample(false).build();
         let pipeline = gst::Pipeline::new();
@@ -84,9 +88,22 @@ impl Running {
         gst::Element::link_many(&chain).map_err(|e| failed(e.to_string()))?;
         let waiting = Arc::new(Mutex::new(Waiting { pushed: VecDeque::new(), alive: Instant::now() }));
         deliver(&sink, &waiting, on_unit);
-        play(&pipeline).map_err(failed)?;
         let size = (picture.width(), picture.height());
-        Ok(Self { encoder: encoder.clone(), pipeline, source, element, size, waiting, asked: None })
+        let mut running = Self {
+            encoder: encoder.clone(),
+            pipeline,
+            source,
+            element,
+            size,
+            deviations: Vec::new(),
+            waiting,
+            asked: None,
+        };
+        // From here on it is stopped when it is dropped.
+        bring_to(&running.pipeline, gst::State::Ready).map_err(failed)?;
+        running.deviations = encoder.set_up(&running.element, order).map_err(failed)?;
+        play(&running.pipeline).map_err(failed)?;
+        Ok(running)
     }
 
     pub(super) fn push(&self, picture: &Picture, ticks: u64) {

@@ -1,4 +1,4 @@
-//! One thing, large: a refused press, the factory reset.
+//! One thing, large: a refused press, why the box cannot work, the factory reset.
 
 use agent_core::screen::{FactoryReset, Note, StepState};
 use bridgepoint_wire::text::Text;
@@ -12,11 +12,11 @@ use crate::theme::{AMBER, GREEN, PANEL, RED, SOFT, TEXT};
 const HOLD_S: usize = 15;
 
 impl Canvas<'_, '_> {
-    pub(super) fn refused(&mut self, note: &Note) {
+    pub(super) fn failed(&mut self, title: Text, note: &Note) {
         self.ground();
         let cross = self.rect([96, 128, 120, 120]);
         mark::state(self.frame, cross, StepState::Failed, PANEL);
-        self.say(bold(56, 40, RED), self.rect([256, 156, 920, 68]), Text::RefusedTitle);
+        self.say(bold(56, 40, RED), self.rect([256, 156, 920, 68]), title);
         let room = self.rect([96, 296, 1_088, 376]);
         let mut column = Column { x: room.x, y: room.y, w: room.w, bottom: room.bottom() };
         self.large(&mut column, note);

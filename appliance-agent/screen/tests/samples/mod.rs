@@ -72,6 +72,13 @@ pub fn all() -> Vec<(String, Screen)> {
             all.push((name, Screen::Refused { note, over_program }));
         }
     }
+    let disk = Note::filled(Text::DataDiskMissing, ["/var/lib/bridgepoint".into()]);
+    let full = Note::filled(Text::DiskFull, ["/var/lib/bridgepoint/records".into(), "12".into(), "100".into()]);
+    let reason = "Read-only file system (os error 30)".into();
+    let read_only = Note::filled(Text::DiskNotWritable, ["/var/lib/bridgepoint/records".into(), reason]);
+    for note in [disk, full, read_only] {
+        all.push((format!("stopped-{}", note.text.name()), Screen::Stopped(note)));
+    }
     all.push(("program".into(), Screen::Program));
     all
 }

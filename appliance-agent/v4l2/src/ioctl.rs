@@ -4,12 +4,19 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 /// `V4L2_CTRL_TYPE_INTEGER`.
 pub const TYPE_INTEGER: u32 = 1;
+/// `V4L2_CTRL_TYPE_BOOLEAN`.
+pub const TYPE_BOOLEAN: u32 = 2;
+/// `V4L2_CTRL_TYPE_MENU`.
+pub const TYPE_MENU: u32 = 3;
+/// `V4L2_CTRL_TYPE_BUTTON`.
+pub const TYPE_BUTTON: u32 = 4;
 /// `V4L2_CTRL_FLAG_DISABLED`.
 pub const FLAG_DISABLED: u32 = 0x1;
 /// `V4L2_CTRL_FLAG_READ_ONLY`.
@@ -118,10 +125,39 @@ impl Node {
 
 impl ControlNode for Node {
     fn query(&self, id: u32) -> io::Result<QueryExtCtrl> {
+        self.0.as_fd().query(id)
+    }
+
+    fn get(&self, ids: &[u32]) -> io::Result<Vec<i32>> {
+        self.0.as_fd().get(ids)
+    }
+
+    fn set(&self, values: &[(u32, i32)]) -> io::Result<()> {
+        self.0.as_fd().set(values)
+    }
+}
+
+impl<T: ControlNode + ?Sized> ControlNode for Arc<T> {
+    fn query(&self, id: u32) -> io::Result<QueryExtCtrl> {
+        (**self).query(id)
+    }
+
+    fn get(&self, ids: &[u32]) -> io::Result<Vec<i32>> {
+        (**self).get(ids)
+    }
+
+    fn set(&self, values: &[(u32, i32)]) -> io::Result<()> {
+        (**self).set(values)
+    }
+}
+
+/// A file that somebody else has opened, such as an element of GStreamer.
+impl ControlNode for BorrowedFd<'_> {
+    fn query(&self, id: u32) -> io::Result<QueryExtCtrl> {
         let mut query = QueryExtCtrl { id, ..QueryExtCtrl::default() };
-        // SAFETY: the descriptor is open as long as `self`; the structure is the kernel's (test below), valid and
+        // SAFETY: the descriptor is open as long as `self` is borrowed; the structure is the kernel's (test below), valid and
         // exclusively borrowed for the call.
-        unsafe { sys::query_ext_ctrl(self.0.as_raw_fd(), &raw mut query) }?;
+        unsafe { sys::query_ext_ctrl(self.as_raw_fd(), &raw mut query) }?;
         Ok(query)
     }
 
@@ -130,7 +166,7 @@ impl ControlNode for Node {
         let mut all = all(&mut controls)?;
         // SAFETY: as in `query`; `all` points to `controls`, which lives, and does not move, until after the call, and
         // none of them has a payload that the kernel would write elsewhere (`size` is 0).
-        unsafe { sys::get_ext_ctrls(self.0.as_raw_fd(), &raw mut all) }?;
+        unsafe { sys::get_ext_ctrls(self.as_raw_fd(), &raw mut all) }?;
         Ok(controls.iter().map(|control| control.value).collect())
     }
 
@@ -139,7 +175,7 @@ impl ControlNode for Node {
             values.iter().map(|&(id, value)| ExtControl { id, value, ..ExtControl::default() }).collect();
         let mut all = all(&mut controls)?;
         // SAFETY: as in `get`.
-        unsafe { sys::set_ext_ctrls(self.0.as_raw_fd(), &raw mut all) }?;
+        unsafe { sys::set_ext_ctrls(self.as_raw_fd(), &raw mut all) }?;
         Ok(())
     }
 }
@@ -156,6 +192,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::{CAMERA, CODEC};
 
     /// Our structures as constants that the C compiler compares with the kernel's header.
     fn assertions() -> String {
@@ -181,10 +218,15 @@ mod tests {
             ("VIDIOC_S_EXT_CTRLS", nix::request_code_readwrite!(b'V', 72, size_of::<ExtControls>())),
             ("VIDIOC_QUERY_EXT_CTRL", nix::request_code_readwrite!(b'V', 103, size_of::<QueryExtCtrl>())),
             ("V4L2_CTRL_TYPE_INTEGER", TYPE_INTEGER.into()),
+            ("V4L2_CTRL_TYPE_BOOLEAN", TYPE_BOOLEAN.into()),
+            ("V4L2_CTRL_TYPE_MENU", TYPE_MENU.into()),
+            ("V4L2_CTRL_TYPE_BUTTON", TYPE_BUTTON.into()),
             ("V4L2_CTRL_FLAG_DISABLED", FLAG_DISABLED.into()),
             ("V4L2_CTRL_FLAG_READ_ONLY", FLAG_READ_ONLY.into()),
         ];
-        for (name, ours) in numbers.into_iter().chain(crate::uvc::controls::IDS.map(|(name, id)| (name, id.into()))) {
+        for (name, ours) in
+            numbers.into_iter().chain(CAMERA.into_iter().chain(CODEC).map(|(name, id)| (name, id.into())))
+        {
             writeln!(text, "_Static_assert({name} == {ours}UL, \"{name}\");").unwrap();
         }
         text
