@@ -49,10 +49,12 @@ mod downlink;
 mod installing;
 mod media;
 mod showing;
+mod sound_test;
 mod update;
 
 use camera::Moving;
 use installing::Installing;
+use sound_test::SoundTests;
 use update::{Updating, Worked};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -89,6 +91,7 @@ struct Agent {
     moving: Option<Moving>,
     /// A technician is at work.
     installing: Option<Installing>,
+    sound_tests: SoundTests,
 
     uplink: Uplink,
     nursery: Nursery,
@@ -250,6 +253,7 @@ impl Agent {
             updating,
             moving,
             installing: None,
+            sound_tests: SoundTests::default(),
             uplink: Uplink::new(identity.appliance.clone(), left.boot),
             nursery,
             life: None,
@@ -409,6 +413,7 @@ impl Agent {
         self.settle_update();
         self.settle_camera();
         self.settle_installation();
+        self.settle_sound_test();
         self.keep_running();
         self.send_events();
         self.show();

@@ -191,8 +191,8 @@ impl Installation {
     /// The media child's answer to an attempt.
     pub fn handle_found(&mut self, attempt: u32, found: Found) {
         let answer = match found {
-            // What stopped it lets it be tried again.
-            Found::Stopped => return,
+            // What stopped it lets it be tried again; a test of the sound is none of its tries.
+            Found::Stopped | Found::SoundTest(_) => return,
             Found::Picture(seen) => Answer::Picture(seen),
             Found::Frozen => Answer::Frozen,
             Found::Sound(heard) => Answer::Sound(heard),

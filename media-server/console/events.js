@@ -29,6 +29,8 @@ export function sentence(event, nameOf) {
     case "Fault": return t("event.Fault", faultText(body.text, body.details ?? []));
     case "Camera": return camera(body);
     case "Picture": return picture(body);
+    case "Microphone": return microphone(body);
+    case "SoundTested": return t("event.SoundTested", soundTest(body).join(" "));
     case "Commissioned": return t("event.Commissioned", body.serial);
     case "TestCallWanted": return t("event.TestCallWanted");
     case "FellBack": return t("event.FellBack", body.slot);
@@ -39,6 +41,21 @@ export function sentence(event, nameOf) {
 /** The text of a box's fault table. */
 function faultText(key, places) {
   return Object.hasOwn(FAULTS, key) ? fill(pick(FAULTS[key]), places) : key;
+}
+
+/** What a box says of a test of its sound, a sentence each. */
+export const soundTest = (test) => test.said.map((said) => faultText(said.text, said.details));
+
+/** Channels are counted from 1 here, as on a label. */
+function microphone(event) {
+  const [name, body] = variant(event);
+  switch (name) {
+    case "Faulty": return faultText(`Microphone${body.fault}`, [body.channel + 1]);
+    case "Back": return t("event.Microphone.Back", body.channel + 1);
+    case "Using": return t("event.Microphone.Using", body.channel + 1, body.instead_of + 1);
+    case "NoneWorks": return t("event.Microphone.NoneWorks");
+    default: return name;
+  }
 }
 
 function picture(event) {
@@ -72,6 +89,8 @@ function camera(event) {
 export function alarming(event) {
   const [name, body] = variant(event);
   if (name === "Picture") return ["Lost", "Transcoded"].includes(variant(body)[0]);
+  if (name === "Microphone") return ["Faulty", "NoneWorks"].includes(variant(body)[0]);
+  if (name === "SoundTested") return !body.good;
   if (name === "Camera") return ["NotAnswering", "Lost", "Failed"].includes(variant(body)[0]);
   return ["PressRefused", "MediaRestarted", "CommandRefused", "TwinRefused", "Fault", "FellBack"].includes(name);
 }

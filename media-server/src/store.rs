@@ -16,7 +16,7 @@ use server_core::session::Session;
 use crate::codes::CodeRecord;
 
 /// Each step leads from its index's schema version to the next; released steps are never edited.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     r"
     CREATE TABLE sites (code TEXT PRIMARY KEY, name TEXT NOT NULL, calls TEXT NOT NULL DEFAULT '[]', appliance TEXT,
                         twin INTEGER NOT NULL DEFAULT 1, whip TEXT) STRICT;
@@ -42,6 +42,10 @@ const MIGRATIONS: [&str; 2] = [
                           PRIMARY KEY (appliance, seq)) STRICT;
     CREATE INDEX reports_by_site ON reports (site, stored_at_ms);
 ",
+    // A handful among a year's events.
+    r#"
+    CREATE INDEX sound_tests ON events (site, stored_at_ms) WHERE body LIKE '{"SoundTested":%';
+"#,
 ];
 
 /// Why the store failed.
@@ -349,17 +353,20 @@ impl Store {
     pub fn events(&self, limit: u32) -> Result<Vec<EventRecord>> {
         let connection = self.lock();
         let sql = "SELECT at_ms, site, appliance, seq, body FROM events ORDER BY stored_at_ms DESC, seq DESC LIMIT ?1";
-        let mut statement = connection.prepare(sql)?;
-        let rows = statement.query_map([limit], |row| {
-            Ok(EventRecord {
-                at_ms: unsigned(row, 0)?,
-                site: row.get(1)?,
-                appliance: row.get(2)?,
-                seq: unsigned(row, 3)?,
-                event: json(row, 4)?,
-            })
-        })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let rows = connection.prepare(sql)?.query_map([limit], event_record)?.collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+
+    /// What came of a site's newest sound tests, newest first.
+    pub fn sound_tests(&self, site: &SiteCode, limit: u32) -> Result<Vec<EventRecord>> {
+        let connection = self.lock();
+        let sql = r#"SELECT at_ms, site, appliance, seq, body FROM events
+                     WHERE site = ?1 AND body LIKE '{"SoundTested":%' ORDER BY stored_at_ms DESC, seq DESC LIMIT ?2"#;
+        let rows = connection
+            .prepare(sql)?
+            .query_map(params![site.as_str(), limit], event_record)?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
     }
 
     /// A site's commissioning reports, newest first.
@@ -502,6 +509,17 @@ fn put_acked(change: &Transaction<'_>, appliance: &str, through: u64) -> Result<
 fn next(change: &Transaction<'_>, name: &str) -> Result<u64> {
     let sql = "INSERT INTO counters VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET seq = seq + 1 RETURNING seq";
     Ok(change.query_row(sql, [name], |row| unsigned(row, 0))?)
+}
+
+/// Of `at_ms, site, appliance, seq, body`.
+fn event_record(row: &Row<'_>) -> rusqlite::Result<EventRecord> {
+    Ok(EventRecord {
+        at_ms: unsigned(row, 0)?,
+        site: row.get(1)?,
+        appliance: row.get(2)?,
+        seq: unsigned(row, 3)?,
+        event: json(row, 4)?,
+    })
 }
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 mod measure;
 mod verdict;
 
-pub use measure::{Measured, Reading, measure};
+pub use bridgepoint_wire::sound::{Measured, Reading};
+pub use measure::measure;
 pub use verdict::{Report, Thresholds, ThresholdsFault, Verdict, judge};
 
 /// Samples a second of all sound here.

@@ -218,8 +218,8 @@ impl Session {
                 self.actions.push_back(Action::ReportHealth);
                 Ok(())
             }
-            // Not a session's: the shell gives it to [`crate::update`].
-            Order::TestCall(_) | Order::Update(_) => Err(CommandRefusal::NotNow),
+            // Not a session's: the shell carries these out, or gives them to other cores.
+            Order::TestCall(_) | Order::TestSound { .. } | Order::Update(_) => Err(CommandRefusal::NotNow),
             // The shell gives these to the camera's core; one that comes here is for a box that has none.
             Order::Camera(_) => Err(CommandRefusal::Camera(CameraRefusal::NoCamera)),
         }

@@ -33,7 +33,7 @@ const FILL_EVERY: Duration = Duration::from_millis(20);
 /// A device that is away is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long a device may take to stop.
-const CLOSING: Duration = Duration::from_millis(500);
+pub const CLOSING: Duration = Duration::from_millis(500);
 /// A device that was opened and delivers nothing within this time is opened anew.
 const SILENT: Duration = Duration::from_secs(2);
 /// A block of a device may be this late before silence takes its place.
@@ -293,58 +293,8 @@ impl Input {
     }
 
     fn open(&self, shared: &Arc<Shared>) -> Result<gst::Pipeline, String> {
-        let pipeline = gst::Pipeline::new();
-        // One clock for the time stamps, the one that `Instant` counts on.
-        pipeline.use_clock(Some(&gst::SystemClock::obtain()));
-        self.build(&pipeline, shared).map_err(|e| e.to_string())?;
-        play(&pipeline)?;
-        Ok(pipeline)
-    }
-
-    fn build(&self, pipeline: &gst::Pipeline, shared: &Arc<Shared>) -> Result<(), MediaError> {
-        let source = make("alsasrc")?;
-        source.set_property("device", &self.name);
-        source.set_property("provide-clock", false);
-        // Its own count of samples: `DeviceClock` makes instants of it. The element would leave out what it takes for late.
-        source.set_property_from_str("slave-method", "none");
-        source.set_property("use-driver-timestamps", false);
-        source.set_property("buffer-time", 200_000_i64);
-        source.set_property("latency-time", 10_000_i64);
-        let filter = make("capsfilter")?;
-        if let Some(channels) = self.channels {
-            // Before any conversion: an array's channels are microphones, not a surround mix to be folded down.
-            let caps = gst::Caps::builder("audio/x-raw").field("channels", i32::from(channels)).build();
-            filter.set_property("caps", &caps);
-        }
-        let (convert, resample) = (make("audioconvert")?, make("audioresample")?);
-        set_if_there(&convert, "dithering", "none");
-        let caps = gst::Caps::builder("audio/x-raw")
-            .field("format", if cfg!(target_endian = "little") { "F32LE" } else { "F32BE" })
-            .field("rate", SOUND_RATE as i32)
-            .field("layout", "interleaved")
-            .build();
-        let sink = AppSink::builder().caps(&caps).sync(false).max_buffers(16).drop(true).build();
-        sink.set_property("enable-last-sample", false);
-        chain(pipeline, &[&source, &filter, &convert, &resample, sink.upcast_ref()])?;
         let (shared, device) = (Arc::clone(shared), self.device);
-        let mut clock = DeviceClock::default();
-        let mut blocks: Option<Blocks<f32>> = None;
-        let on_sample = move |sink: &AppSink| {
-            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            let channels = || sample.caps()?.structure(0)?.get::<i32>("channels").ok();
-            let buffer = sample.buffer().and_then(|b| Some((b.pts()?, b.duration()?, b.map_readable().ok()?)));
-            let Some((pts, duration, map)) = buffer else {
-                return Ok(gst::FlowSuccess::Ok);
-            };
-            let end = clock.handle_arrival(Duration::from_nanos((pts + duration).nseconds()), Instant::now());
-            let at = end.checked_sub(Duration::from_nanos(duration.nseconds())).unwrap_or(end);
-            let samples = map.chunks_exact(4).map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
-            let blocks = blocks.get_or_insert_with(|| Blocks::new(channels().unwrap_or(1).max(1) as usize));
-            blocks.push(at, samples, |block, at| shared.block(device, block, at));
-            Ok(gst::FlowSuccess::Ok)
-        };
-        sink.set_callbacks(AppSinkCallbacks::builder().new_sample(on_sample).build());
-        Ok(())
+        capture(&self.name, self.channels, move |block, at| shared.block(device, block, at))
     }
 }
 
@@ -352,4 +302,72 @@ impl Drop for Input {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Opens a device. `on_block` is told, on a thread of the device's, 20 ms of all its channels in turn (48 kHz, −1 to 1),
+/// and the instant of the first sample. `channels`: as many as it has where absent.
+///
+/// # Errors
+/// What the device says.
+pub fn capture(
+    device: &str,
+    channels: Option<u8>,
+    on_block: impl FnMut(&[f32], Instant) + Send + 'static,
+) -> Result<gst::Pipeline, String> {
+    let pipeline = gst::Pipeline::new();
+    // One clock for the time stamps, the one that `Instant` counts on.
+    pipeline.use_clock(Some(&gst::SystemClock::obtain()));
+    build(&pipeline, device, channels, on_block).map_err(|e| e.to_string())?;
+    play(&pipeline)?;
+    Ok(pipeline)
+}
+
+fn build(
+    pipeline: &gst::Pipeline,
+    device: &str,
+    channels: Option<u8>,
+    mut on_block: impl FnMut(&[f32], Instant) + Send + 'static,
+) -> Result<(), MediaError> {
+    let source = make("alsasrc")?;
+    source.set_property("device", device);
+    source.set_property("provide-clock", false);
+    // Its own count of samples: `DeviceClock` makes instants of it. The element would leave out what it takes for late.
+    source.set_property_from_str("slave-method", "none");
+    source.set_property("use-driver-timestamps", false);
+    source.set_property("buffer-time", 200_000_i64);
+    source.set_property("latency-time", 10_000_i64);
+    let filter = make("capsfilter")?;
+    if let Some(channels) = channels {
+        // Before any conversion: an array's channels are microphones, not a surround mix to be folded down.
+        let caps = gst::Caps::builder("audio/x-raw").field("channels", i32::from(channels)).build();
+        filter.set_property("caps", &caps);
+    }
+    let (convert, resample) = (make("audioconvert")?, make("audioresample")?);
+    set_if_there(&convert, "dithering", "none");
+    let caps = gst::Caps::builder("audio/x-raw")
+        .field("format", if cfg!(target_endian = "little") { "F32LE" } else { "F32BE" })
+        .field("rate", SOUND_RATE as i32)
+        .field("layout", "interleaved")
+        .build();
+    let sink = AppSink::builder().caps(&caps).sync(false).max_buffers(16).drop(true).build();
+    sink.set_property("enable-last-sample", false);
+    chain(pipeline, &[&source, &filter, &convert, &resample, sink.upcast_ref()])?;
+    let mut clock = DeviceClock::default();
+    let mut blocks: Option<Blocks<f32>> = None;
+    let on_sample = move |sink: &AppSink| {
+        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        let channels = || sample.caps()?.structure(0)?.get::<i32>("channels").ok();
+        let buffer = sample.buffer().and_then(|b| Some((b.pts()?, b.duration()?, b.map_readable().ok()?)));
+        let Some((pts, duration, map)) = buffer else {
+            return Ok(gst::FlowSuccess::Ok);
+        };
+        let end = clock.handle_arrival(Duration::from_nanos((pts + duration).nseconds()), Instant::now());
+        let at = end.checked_sub(Duration::from_nanos(duration.nseconds())).unwrap_or(end);
+        let samples = map.chunks_exact(4).map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
+        let blocks = blocks.get_or_insert_with(|| Blocks::new(channels().unwrap_or(1).max(1) as usize));
+        blocks.push(at, samples, &mut on_block);
+        Ok(gst::FlowSuccess::Ok)
+    };
+    sink.set_callbacks(AppSinkCallbacks::builder().new_sample(on_sample).build());
+    Ok(())
 }

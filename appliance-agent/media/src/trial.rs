@@ -3,6 +3,7 @@
 
 mod call;
 mod playback;
+mod sound_test;
 mod watching;
 
 use std::ops::ControlFlow;
@@ -57,6 +58,7 @@ pub fn run(trial: Trial, mut bench: Bench<'_>) -> Found {
         Trial::Encode { .. } => Found::Encoder(None),
         Trial::MeasureLine { .. } => Found::Line(None),
         Trial::Call { .. } => Found::Call(None),
+        Trial::TestSound => Found::SoundTest(Vec::new()),
         Trial::RecordAndPlay { .. } => Found::Playback(None),
     };
     let tried = match trial {
@@ -68,6 +70,7 @@ pub fn run(trial: Trial, mut bench: Bench<'_>) -> Found {
             call::line(&bench, &order, seconds, [up_kbps, down_kbps]).map(|line| Found::Line(Some(line)))
         }
         Trial::Call { order, seconds } => call::call(&mut bench, &order, seconds).map(|call| Found::Call(Some(call))),
+        Trial::TestSound => sound_test::run(&bench),
         Trial::RecordAndPlay { seconds } => {
             playback::record_and_play(&mut bench, seconds).map(|played| Found::Playback(Some(played)))
         }

@@ -106,6 +106,7 @@ impl Agent {
                     Order::Update(update) => self.handle_update_order(*update),
                     Order::Camera(order) => self.handle_camera_order(order),
                     Order::TestCall(order) => self.handle_test_call(order),
+                    Order::TestSound { install } => self.handle_sound_test_order(install),
                     order => self.session.handle_order(now, order),
                 };
                 let outcome = match taken {

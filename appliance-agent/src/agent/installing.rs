@@ -147,6 +147,9 @@ impl Agent {
     }
 
     pub(super) fn handle_tried(&mut self, attempt: u32, found: Found) {
+        if self.handle_sound_tested(attempt, &found) {
+            return;
+        }
         let Some(installing) = &mut self.installing else { return };
         installing.trial.take_if(|(wanted, _)| *wanted == attempt);
         installing.core.handle_found(attempt, found);

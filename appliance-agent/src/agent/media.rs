@@ -110,6 +110,7 @@ impl Agent {
                 self.lost_picture = None;
                 self.status.link_up = false;
                 self.session.handle_media_lost();
+                self.lose_sound_test();
                 self.glass.take_back();
                 let ended = self.supervisor.handle_exit(now, &seen, dice());
                 tracing::warn!(reason = ended.reason, count = ended.count, "the media child is gone");

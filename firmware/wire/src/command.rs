@@ -56,6 +56,12 @@ pub enum Order {
     /// The test call that this box asked for ([`crate::event::Event::TestCallWanted`]): an echo listens there. Nothing is
     /// recorded. Since 2026-11.
     TestCall(Box<Join>),
+    /// Play a test signal in the room and say what each microphone hears of it
+    /// ([`crate::event::Event::SoundTested`]); not during a session. Since 2026-12.
+    TestSound {
+        /// What is measured becomes what later tests are compared with, as on the day of installation.
+        install: bool,
+    },
 }
 
 impl Order {
@@ -71,7 +77,8 @@ impl Order {
             | Self::CallRefused { .. }
             | Self::ReportHealth
             | Self::Update(_)
-            | Self::TestCall(_) => None,
+            | Self::TestCall(_)
+            | Self::TestSound { .. } => None,
         }
     }
 }

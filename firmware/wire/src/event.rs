@@ -10,7 +10,7 @@ use crate::camera::{CameraEvent, CameraRefusal};
 use crate::commissioning::CommissioningReport;
 use crate::id::{SessionId, SiteCode};
 use crate::picture::PictureEvent;
-use crate::sound::MicrophoneEvent;
+use crate::sound::{MicrophoneEvent, SoundTest};
 use crate::update::UpdateEnd;
 
 /// Something that happened at a box.
@@ -114,6 +114,8 @@ pub enum Event {
     /// A technician wants to measure the line and to hear and see what comes back: the centre answers with
     /// [`crate::command::Order::TestCall`].
     TestCallWanted,
+    /// What came of the self-test of loudspeaker and microphones.
+    SoundTested(SoundTest),
 }
 
 /// Why a press meant nothing.

@@ -113,6 +113,74 @@ impl MicrophoneFault {
     }
 }
 
+/// What the self-test found of one microphone.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// How loud the test was here, dBFS RMS over the sweep, without the room's noise.
+    pub level_dbfs: f32,
+    /// From the first sample played to the same sample captured by the direct way, ms.
+    pub delay_ms: f32,
+    /// Echo return loss: what was played, less what came back of it, dB.
+    pub erl_db: f32,
+    /// The test's level, less the noise before it, dB.
+    pub snr_db: f32,
+}
+
+/// What one microphone's capture of the self-test is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Measured {
+    /// The test was heard.
+    Heard(Reading),
+    /// Overdriven: levels mean nothing.
+    Clipped,
+    /// A live microphone that did not hear the test; its noise, dBFS.
+    NotHeard {
+        /// RMS before the test.
+        noise_dbfs: f32,
+    },
+    /// Nothing at all, or one value.
+    NoSignal,
+}
+
+/// What came of the self-test of loudspeaker and microphones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoundTest {
+    /// When the test was made that this one is compared with, ms since 1970; none: with nothing.
+    pub compared_with_ms: Option<u64>,
+    /// Later tests are compared with this one: it is that of the day of installation.
+    pub kept: bool,
+    /// Nothing is wrong.
+    pub good: bool,
+    /// What a person is told, the most important first.
+    pub said: Vec<SoundTestSaid>,
+    /// Of each microphone.
+    pub microphones: Vec<SoundTestFigures>,
+}
+
+/// A sentence about a self-test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoundTestSaid {
+    /// Key of [`Text`], such as `SoundTestQuieter`.
+    pub text: String,
+    /// What fills the text's places.
+    pub details: Vec<String>,
+}
+
+/// What the self-test measured of one microphone. Without figures it did not hear it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoundTestFigures {
+    /// Its channel, counted from 0; a spare on another device is one more after the last.
+    pub channel: u8,
+    /// As [`Reading::level_dbfs`], rounded.
+    pub level_dbfs: Option<i16>,
+    /// As [`Reading::delay_ms`], rounded.
+    pub delay_ms: Option<i16>,
+    /// As [`Reading::erl_db`], rounded.
+    pub erl_db: Option<i16>,
+    /// As [`Reading::snr_db`], rounded.
+    pub snr_db: Option<i16>,
+}
+
 /// What happened with the microphones. Channels are counted from 0, as the capture device numbers them; a spare
 /// microphone on another device is one more after the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -467,6 +467,16 @@ texts! {
         en: ["Sound test: good.", "Loudspeaker and microphones are as on the day of installation.", "Nothing to do."]
     }
     /// No places.
+    SoundTestNoDevices {
+        vi: ["Kiểm tra âm thanh: không mở được loa.", "Chưa đo được gì.", "Kiểm tra nguồn và dây của loa, rồi kiểm tra lại."],
+        en: ["Sound test: the loudspeaker could not be opened.", "Nothing was measured.", "Check its power and cable, then test again."]
+    }
+    /// {0} site's code.
+    SoundTestNotNow {
+        vi: ["Điểm cầu {0} chưa kiểm tra âm thanh được.", "Thiết bị đang trong phiên, đang được lắp đặt, hoặc không có loa và micro riêng.", "Thử lại sau khi phiên kết thúc."],
+        en: ["Site {0} cannot test its sound now.", "Its box is in a session, is being put up, or has no loudspeaker and microphones of its own.", "Try again when the session is over."]
+    }
+    /// No places.
     SoundTestNoLoudspeaker {
         vi: ["Kiểm tra âm thanh: không micro nào nghe được loa, nhưng các micro đều có tín hiệu.", "Có lẽ loa không kêu.", "Kiểm tra âm lượng, nguồn và dây của loa, rồi kiểm tra lại."],
         en: ["Sound test: no microphone hears the loudspeaker, but they all give a signal.", "Most likely the loudspeaker is silent.", "Check its volume, power and cable, then test again."]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Join;
 use crate::commissioning::{CallProof, ChannelProof, EncoderProof, LineProof, PictureProof, PlaybackProof};
+use crate::sound::Measured;
 
 /// What is to be tried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,8 @@ pub enum Trial {
         /// How long.
         seconds: u32,
     },
+    /// Play a test signal in the room, and measure what each microphone hears of it.
+    TestSound,
     /// Record picture and sound, then play both from the disk.
     RecordAndPlay {
         /// How long.
@@ -68,8 +71,19 @@ pub enum Found {
     Line(Option<LineProof>),
     /// Of [`Trial::Call`].
     Call(Option<CallProof>),
+    /// Of [`Trial::TestSound`]; empty without a loudspeaker, without a microphone, or when the loudspeaker is away.
+    SoundTest(Vec<MeasuredMicrophone>),
     /// Of [`Trial::RecordAndPlay`].
     Playback(Option<PlaybackProof>),
+}
+
+/// What [`Trial::TestSound`] measured of one microphone.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredMicrophone {
+    /// Its channel, as [`crate::sound::MicrophoneEvent`] counts them.
+    pub channel: u8,
+    /// What its capture is.
+    pub measured: Measured,
 }
 
 /// A screen, as whoever draws on it opens it.

@@ -20,7 +20,7 @@ use bridgepoint_wire::event::{Ack, CommandRefusal, Event, MutedBy, PressRefusal}
 use bridgepoint_wire::health::{Health, LinkHealth};
 use bridgepoint_wire::picture::{Figures, PictureEvent, Unfit};
 use bridgepoint_wire::presence::{Online, Presence};
-use bridgepoint_wire::sound::{MicrophoneEvent, MicrophoneFault};
+use bridgepoint_wire::sound::{MicrophoneEvent, MicrophoneFault, SoundTest, SoundTestFigures, SoundTestSaid};
 use bridgepoint_wire::twin::Desired;
 use bridgepoint_wire::update::{Update, UpdateEnd, UpdateFault};
 use serde::Serialize;
@@ -126,6 +126,34 @@ fn v1_test_call() {
     let command = Command { expires_at_ms: AT + 10_000, order: Order::TestCall(Box::new(join())) };
     holds("v1-command-test-call.json", vec![command]);
     holds("v1-event-test-call.json", vec![Event::TestCallWanted]);
+}
+
+#[test]
+fn v1_sound_test() {
+    let order = |install| Command { expires_at_ms: AT + 10_000, order: Order::TestSound { install } };
+    holds("v1-command-sound-test.json", vec![order(false), order(true)]);
+    let figures = |channel, value: Option<i16>| SoundTestFigures {
+        channel,
+        level_dbfs: value.map(|value| -value),
+        delay_ms: value,
+        erl_db: value,
+        snr_db: value,
+    };
+    let first = SoundTest {
+        compared_with_ms: None,
+        kept: true,
+        good: true,
+        said: vec![SoundTestSaid { text: "SoundTestGood".into(), details: Vec::new() }],
+        microphones: vec![figures(0, Some(30))],
+    };
+    let later = SoundTest {
+        compared_with_ms: Some(AT),
+        kept: false,
+        good: false,
+        said: vec![SoundTestSaid { text: "SoundTestQuieter".into(), details: vec!["1".into(), "9".into()] }],
+        microphones: vec![figures(0, Some(39)), figures(4, None)],
+    };
+    holds("v1-event-sound-test.json", vec![Event::SoundTested(first), Event::SoundTested(later)]);
 }
 
 #[test]

@@ -372,7 +372,8 @@ impl Session {
             | Event::Updated { .. }
             | Event::FellBack { .. }
             | Event::Commissioned(_)
-            | Event::TestCallWanted => {}
+            | Event::TestCallWanted
+            | Event::SoundTested(_) => {}
         }
         self.settle_tally(now_ms);
     }

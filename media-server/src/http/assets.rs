@@ -45,6 +45,7 @@ const ASSETS: &[Asset] = &[
     asset!("session.js", SCRIPT),
     asset!("sessions.js", SCRIPT),
     asset!("sites.js", SCRIPT),
+    asset!("soundtest.js", SCRIPT),
     asset!("style.css", STYLE),
     asset!("texts.js", SCRIPT),
     asset!("whep.js", SCRIPT),

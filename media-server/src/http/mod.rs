@@ -77,6 +77,8 @@ pub fn router(app: App) -> Router {
         .route("/api/sites/{code}/reports", get(sites::reports))
         .route("/api/sites/{code}/calls", put(sites::set_calls))
         .route("/api/sites/{code}/camera", post(sites::camera))
+        .route("/api/sites/{code}/sound-test", post(sites::test_sound))
+        .route("/api/sites/{code}/sound-tests", get(sites::sound_tests))
         .route("/api/sites/{code}/whip", post(sites::open_whip).delete(sites::close_whip))
         .route("/api/sessions", get(sessions::list).post(sessions::start))
         .route("/api/sessions/{id}", get(sessions::show))

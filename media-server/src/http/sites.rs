@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::camera::{CameraAction, CameraOrder};
-use bridgepoint_wire::command::Outcome;
+use bridgepoint_wire::command::{Order, Outcome};
 use bridgepoint_wire::event::CommandRefusal;
 use bridgepoint_wire::id::BadId;
 use bridgepoint_wire::text::Text;
@@ -19,11 +19,13 @@ use super::App;
 use super::access::Who;
 use super::error::ApiError;
 use crate::secret;
-use crate::store::ReportRecord;
+use crate::store::{EventRecord, ReportRecord};
 use crate::views::SiteJson;
 
 /// A box on the slowest of lines answers within this; an operator at a joystick waits no longer.
 const BOX_ANSWERS: Duration = Duration::from_secs(3);
+/// So many of a site's sound tests are told, newest first.
+const SOUND_TESTS: u32 = 20;
 /// The longest name of a site that fits a plate.
 const NAME: usize = 80;
 
@@ -113,12 +115,48 @@ pub async fn camera(
     Json(action): Json<CameraAction>,
 ) -> Result<Json<Value>, ApiError> {
     let site = site(&code)?;
-    let (of, order) = (site.clone(), CameraOrder { operator: who.name().to_owned(), action });
-    let answer = app.hub.call(move |hub| hub.move_camera(&of, order)).await??;
-    match tokio::time::timeout(BOX_ANSWERS, answer).await {
-        Ok(Ok(Outcome::Accepted)) => Ok(Json(json!({ "site": site }))),
-        Ok(Ok(Outcome::Refused(CommandRefusal::Camera(reason)))) => Err(ApiError::refused(reason.text(), &site)),
-        Ok(Ok(Outcome::Refused(_)) | Err(_)) | Err(_) => Err(ApiError::refused(Text::BoxNotReached, &site)),
+    let order = Order::Camera(CameraOrder { operator: who.name().to_owned(), action });
+    match app.ask_box(&site, order).await? {
+        Some(Outcome::Accepted) => Ok(Json(json!({ "site": site }))),
+        Some(Outcome::Refused(CommandRefusal::Camera(reason))) => Err(ApiError::refused(reason.text(), &site)),
+        Some(Outcome::Refused(_)) | None => Err(ApiError::refused(Text::BoxNotReached, &site)),
+    }
+}
+
+/// Body of a test of a site's sound.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoundTest {
+    /// What is measured becomes what later tests are compared with.
+    #[serde(default)]
+    install: bool,
+}
+
+/// `POST /api/sites/{code}/sound-test`: answered when the box has begun it, or would not.
+pub async fn test_sound(
+    State(app): State<App>,
+    Path(code): Path<String>,
+    Json(test): Json<SoundTest>,
+) -> Result<Json<Value>, ApiError> {
+    let site = site(&code)?;
+    match app.ask_box(&site, Order::TestSound { install: test.install }).await? {
+        Some(Outcome::Accepted) => Ok(Json(json!({ "site": site }))),
+        Some(Outcome::Refused(CommandRefusal::NotNow)) => Err(ApiError::refused(Text::SoundTestNotNow, &site)),
+        Some(Outcome::Refused(_)) | None => Err(ApiError::refused(Text::BoxNotReached, &site)),
+    }
+}
+
+/// `GET /api/sites/{code}/sound-tests`
+pub async fn sound_tests(State(app): State<App>, Path(code): Path<String>) -> Result<Json<Vec<EventRecord>>, ApiError> {
+    Ok(Json(app.store.sound_tests(&site(&code)?, SOUND_TESTS)?))
+}
+
+impl App {
+    /// What the box says to it; `None` when it does not answer in time.
+    async fn ask_box(&self, site: &SiteCode, order: Order) -> Result<Option<Outcome>, ApiError> {
+        let of = site.clone();
+        let answer = self.hub.call(move |hub| hub.ask_box(&of, order)).await??;
+        Ok(tokio::time::timeout(BOX_ANSWERS, answer).await.ok().and_then(Result::ok))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use bridgepoint_wire::camera::CameraOrder;
 use bridgepoint_wire::command::{Command, Order, Outcome, Reply};
 use bridgepoint_wire::enrol::{self, Enrolled, Refusal};
 use bridgepoint_wire::event::{Event, PressRefusal};
@@ -274,10 +273,10 @@ impl Hub {
         sent
     }
 
-    /// An operator wants something of a site's camera; the box's answer comes later, or never.
-    pub fn move_camera(&mut self, site: &SiteCode, order: CameraOrder) -> Result<oneshot::Receiver<Outcome>, Refused> {
+    /// An operator wants something of a site's box; its answer comes later, or never.
+    pub fn ask_box(&mut self, site: &SiteCode, order: Order) -> Result<oneshot::Receiver<Outcome>, Refused> {
         self.known([site])?;
-        let sent = self.send_orders([(site.clone(), Order::Camera(order))]);
+        let sent = self.send_orders([(site.clone(), order)]);
         let command = sent.into_iter().next().ok_or_else(|| Refused::NoBox(site.clone()))?;
         let (asker, answer) = oneshot::channel();
         self.asked.retain(|_, waiting| !waiting.is_closed());

@@ -4,6 +4,7 @@ mod api;
 mod camera;
 mod replay;
 mod show;
+mod sound_test;
 mod verify;
 
 use std::path::PathBuf;
@@ -93,6 +94,14 @@ enum Site {
     Report {
         /// The site's code.
         code: String,
+    },
+    /// Let the site's box play a test sound and measure what each microphone hears of it. Not during a session.
+    SoundTest {
+        /// The site's code.
+        code: String,
+        /// From now on compare with this test, as with that of the day of installation.
+        #[arg(long)]
+        install: bool,
     },
     /// Set whom the site's button calls.
     Calls {
@@ -310,6 +319,11 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
             })?;
             let table = show::report(&newest, lang);
             (newest, table)
+        }
+        Command::Site(Site::SoundTest { code, install }) => {
+            let record = sound_test::run(&api, code, *install, lang)?;
+            let table = sound_test::show(&record, lang);
+            (record, table)
         }
         Command::Site(Site::Calls { code, calls }) => {
             let set = api.put(&format!("/api/sites/{code}/calls"), &json!(calls))?;

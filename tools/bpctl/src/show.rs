@@ -239,7 +239,8 @@ fn rows(list: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
     list.as_array().into_iter().flatten().map(row).collect()
 }
 
-fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+/// Columns under their heads.
+pub fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut all = vec![head.iter().map(|title| (*title).to_owned()).collect::<Vec<_>>()];
     all.extend(rows);
     let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
@@ -251,7 +252,8 @@ fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     all.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn text(value: &Value) -> String {
+/// A value without quotation marks.
+pub fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),

@@ -44,6 +44,7 @@ pub struct Room {
     devices: Vec<Device>,
     server: Child,
     said: u32,
+    awake: Vec<Saying>,
 }
 
 impl Room {
@@ -56,7 +57,8 @@ impl Room {
             format!("load-module module-native-protocol-unix socket={} auth-anonymous=1\n", socket.display());
         fs::write(&script, protocol).with_context(|| script.display().to_string())?;
         fs::write(dir.join("asound.conf"), alsa_config(&socket, devices))?;
-        let room = Self { dir: dir.to_owned(), devices: devices.to_vec(), server: start_server(dir)?, said: 0 };
+        let (server, devices) = (start_server(dir)?, devices.to_vec());
+        let mut room = Self { dir: dir.to_owned(), devices, server, said: 0, awake: Vec::new() };
         room.plug_all()?;
         Ok(room)
     }
@@ -68,6 +70,7 @@ impl Room {
 
     /// Pulls the cable of all its devices: who plays or captures gets an error, and who looks for them finds nothing.
     pub fn pull_out(&mut self) -> Result<()> {
+        self.awake.clear();
         self.server.kill()?;
         self.server.wait()?;
         fs::remove_file(self.socket()).context("the sound server's socket")
@@ -83,7 +86,7 @@ impl Room {
         self.dir.join("sound.sock")
     }
 
-    fn plug_all(&self) -> Result<()> {
+    fn plug_all(&mut self) -> Result<()> {
         wait_for("the room's sound server", Duration::from_secs(10), || Ok(self.socket().exists().then_some(())))?;
         for device in &self.devices {
             self.pactl(&[
@@ -95,6 +98,9 @@ impl Room {
                 &format!("channel_map={}", device.map()?),
             ])?;
         }
+        // A sink that nobody listens to sleeps for up to two seconds before it takes sound, which no sound card does.
+        let awake = self.devices.iter().map(|device| self.record(*device, Stdio::null()));
+        self.awake = awake.collect::<Result<_>>()?;
         Ok(())
     }
 
@@ -103,6 +109,11 @@ impl Room {
     pub fn echo(&self, from: &str, to: &str, ms: u32) -> Result<String> {
         let (source, sink) = (format!("source={from}.monitor"), format!("sink={to}"));
         self.pactl(&["load-module", "module-loopback", &source, &sink, &format!("latency_msec={ms}")])
+    }
+
+    /// What is played on this device is heard at this volume, percent as `PulseAudio` has it: 50 are 18 dB less.
+    pub fn set_volume(&self, device: &str, percent: u8) -> Result<()> {
+        self.pactl(&["set-sink-volume", device, &format!("{percent}%")]).map(drop)
     }
 
     /// Ends an echo.
@@ -129,18 +140,20 @@ impl Room {
 
     /// What is heard at a device from now on for so long, a sample of each of its channels in turn.
     pub fn listen(&self, device: Device, time: Duration) -> Result<Vec<f32>> {
-        let mut command = self.client("parec");
-        command.args(["--raw", "--format=float32le", "--latency-msec=20"]);
-        command.arg(format!("--rate={RATE}")).arg(format!("--channels={}", device.channels));
-        command.arg(format!("--channel-map={}", device.map()?)).arg(format!("--device={}.monitor", device.name));
         let file = self.dir.join("heard.raw");
-        let child =
-            command.stdin(Stdio::null()).stdout(fs::File::create(&file)?).spawn().context("cannot start parec")?;
-        let recording = Saying(child);
+        let recording = self.record(device, fs::File::create(&file)?.into())?;
         std::thread::sleep(time);
         drop(recording);
         let bytes = fs::read(&file)?;
         Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    }
+
+    fn record(&self, device: Device, to: Stdio) -> Result<Saying> {
+        let mut command = self.client("parec");
+        command.args(["--raw", "--format=float32le", "--latency-msec=20"]);
+        command.arg(format!("--rate={RATE}")).arg(format!("--channels={}", device.channels));
+        command.arg(format!("--channel-map={}", device.map()?)).arg(format!("--device={}.monitor", device.name));
+        command.stdin(Stdio::null()).stdout(to).spawn().map(Saying).context("cannot start parec")
     }
 
     fn pactl(&self, args: &[&str]) -> Result<String> {
@@ -161,7 +174,7 @@ impl Drop for Room {
     }
 }
 
-/// A voice in the room, until it has said everything or is dropped.
+/// A voice or an ear in the room, until it has said everything or is dropped.
 #[derive(Debug)]
 pub struct Saying(Child);
 

@@ -2,39 +2,9 @@
 
 use realfft::RealFftPlanner;
 use realfft::num_complex::Complex32;
-use serde::{Deserialize, Serialize};
 
-use super::{RATE, TestSignal, samples_of};
+use super::{Measured, RATE, Reading, TestSignal, samples_of};
 use crate::microphones::Levels;
-
-/// One microphone's measured values: kept from the day of installation, and compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
-    /// How loud the test was here, dBFS RMS over the sweep, without the room's noise.
-    pub level_dbfs: f32,
-    /// From the first sample played to the same sample captured by the direct way, ms.
-    pub delay_ms: f32,
-    /// Echo return loss: what was played, less what came back of it, dB.
-    pub erl_db: f32,
-    /// The test's level, less the noise before it, dB.
-    pub snr_db: f32,
-}
-
-/// What one microphone's capture is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Measured {
-    /// The test was heard.
-    Heard(Reading),
-    /// Overdriven: levels mean nothing.
-    Clipped,
-    /// A live microphone that did not hear the test; its noise, dBFS.
-    NotHeard {
-        /// RMS before the test.
-        noise_dbfs: f32,
-    },
-    /// Nothing at all, or one value.
-    NoSignal,
-}
 
 /// The impulse response's peak is this many times its RMS elsewhere, or nothing was heard. A hundred thousand values of
 /// noise alone have a peak of 5.

@@ -1,5 +1,6 @@
 //! What the measured values mean, and what to do.
 
+use bridgepoint_wire::sound::{SoundTestFigures, SoundTestSaid};
 use bridgepoint_wire::text::Text;
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +85,7 @@ pub enum Verdict {
     },
     /// It hears what another one heard on the day of installation, and that one hears something else.
     Swapped {
-        /// That one's channel.
+        /// That one's place in the list.
         with: u8,
     },
     /// Weaker than on the day of installation.
@@ -111,11 +112,11 @@ pub enum Verdict {
 /// The result of a test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// Of each microphone, by channel.
+    /// Of each microphone, in their order.
     pub microphones: Vec<(Measured, Verdict)>,
 }
 
-/// Judges a test. `installed`: the values of the day of installation, by channel; empty when there are none, and only
+/// Judges a test. `installed`: the values of the day of installation, in the same order; empty when there are none, and only
 /// what can be told without them is.
 pub fn judge(measured: &[Measured], installed: &[Option<Reading>], thresholds: &Thresholds) -> Report {
     let then: Vec<Option<Reading>> = (0..measured.len()).map(|n| installed.get(n).copied().flatten()).collect();
@@ -208,18 +209,18 @@ impl Comparison {
 }
 
 impl Verdict {
-    /// What a person is told of the microphone on `channel` (counted from 0), and what fills its places.
-    pub fn text(self, channel: u8) -> (Text, Vec<String>) {
-        let named = |channel: u8| (u32::from(channel) + 1).to_string();
+    /// What a person is told of one of the microphones, whose channels (counted from 0) these are, and what fills its places.
+    pub(super) fn text(self, microphone: usize, channels: &[u8]) -> (Text, Vec<String>) {
+        let named = |n: usize| (channels.get(n).map_or(n, |channel| usize::from(*channel)) + 1).to_string();
         let of = |value: f32| format!("{value:.0}");
-        let channel = named(channel);
+        let channel = named(microphone);
         match self {
             Self::Good => (Text::SoundTestGood, vec![]),
             Self::NoSignal => (Text::SoundTestNoSignal, vec![channel]),
             Self::Clipped => (Text::SoundTestClipped, vec![channel]),
             Self::NotHeard => (Text::SoundTestNotHeard, vec![channel]),
             Self::Noisy { snr_db, needed_db } => (Text::SoundTestNoisy, vec![channel, of(snr_db), of(needed_db)]),
-            Self::Swapped { with } => (Text::SoundTestSwapped, vec![channel, named(with)]),
+            Self::Swapped { with } => (Text::SoundTestSwapped, vec![channel, named(with.into())]),
             Self::Quieter { by_db } => (Text::SoundTestQuieter, vec![channel, of(by_db)]),
             Self::MoreEcho { by_db } => (Text::SoundTestMoreEcho, vec![channel, of(by_db)]),
             Self::Delay { now_ms, then_ms } => {
@@ -243,8 +244,11 @@ impl Report {
         !all().any(heard) && all().any(alive)
     }
 
-    /// What a person is told, the most important first: a text and what fills its places.
-    pub fn texts(&self) -> Vec<(Text, Vec<String>)> {
+    /// What a person is told, the most important first: a text and what fills its places. `channels`: of each microphone.
+    pub fn texts(&self, channels: &[u8]) -> Vec<(Text, Vec<String>)> {
+        if self.microphones.is_empty() {
+            return vec![(Text::SoundTestNoDevices, vec![])];
+        }
         if self.is_good() {
             return vec![(Text::SoundTestGood, vec![])];
         }
@@ -256,7 +260,29 @@ impl Report {
             Verdict::NotHeard => !silent,
             _ => true,
         });
-        loudspeaker.into_iter().chain(wrong.map(|(n, (_, verdict))| verdict.text(n as u8))).collect()
+        loudspeaker.into_iter().chain(wrong.map(|(n, (_, verdict))| verdict.text(n, channels))).collect()
+    }
+
+    /// The same as the centre is told; `channels`: of each microphone, as people count them from 1 on.
+    pub fn said(&self, channels: &[u8]) -> Vec<SoundTestSaid> {
+        let named = |(text, details): (Text, Vec<String>)| SoundTestSaid { text: text.name().into(), details };
+        self.texts(channels).into_iter().map(named).collect()
+    }
+
+    /// What was measured, as the centre is told.
+    pub fn figures(&self, channels: &[u8]) -> Vec<SoundTestFigures> {
+        let of = |((measured, _), channel): (&(Measured, Verdict), &u8)| {
+            let heard = if let Measured::Heard(reading) = measured { Some(reading) } else { None };
+            let rounded = |value: fn(&Reading) -> f32| heard.map(|reading| value(reading).round() as i16);
+            SoundTestFigures {
+                channel: *channel,
+                level_dbfs: rounded(|reading| reading.level_dbfs),
+                delay_ms: rounded(|reading| reading.delay_ms),
+                erl_db: rounded(|reading| reading.erl_db),
+                snr_db: rounded(|reading| reading.snr_db),
+            }
+        };
+        self.microphones.iter().zip(channels).map(of).collect()
     }
 
     /// To be kept as the values of the day of installation: what was heard well.
