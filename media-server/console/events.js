@@ -33,6 +33,7 @@ export function sentence(event, nameOf) {
     case "SoundTested": return t("event.SoundTested", soundTest(body).join(" "));
     case "Commissioned": return t("event.Commissioned", body.serial);
     case "TestCallWanted": return t("event.TestCallWanted");
+    case "Updated": return updated(body);
     case "FellBack": return t("event.FellBack", body.slot);
     default: return name; // a newer box: its own word is better than silence
   }
@@ -56,6 +57,12 @@ function microphone(event) {
     case "NoneWorks": return t("event.Microphone.NoneWorks");
     default: return name;
   }
+}
+
+function updated({ version, end }) {
+  const [name, fault] = variant(end);
+  if (name === "Old") return t("event.Updated.Old", version, named("update", variant(fault)[0]));
+  return t(name === "New" ? "event.Updated.New" : "event.Updated.NoWayBack", version);
 }
 
 function picture(event) {
@@ -89,6 +96,7 @@ function camera(event) {
 export function alarming(event) {
   const [name, body] = variant(event);
   if (name === "Picture") return ["Lost", "Transcoded"].includes(variant(body)[0]);
+  if (name === "Updated") return variant(body.end)[0] !== "New";
   if (name === "Microphone") return ["Faulty", "NoneWorks"].includes(variant(body)[0]);
   if (name === "SoundTested") return !body.good;
   if (name === "Camera") return ["NotAnswering", "Lost", "Failed"].includes(variant(body)[0]);

@@ -183,6 +183,7 @@ export const FAULTS = {
   "TroubleConnection": ["Không kết nối","No connection"],
   "TroublePicture": ["Không có hình","No picture"],
   "TroubleSound": ["Không có tiếng","No sound"],
+  "UpdateNotNow": ["Điểm cầu {0} chưa cập nhật được. Thiết bị đang cập nhật, hoặc hệ thống của nó không có hai bản. Chờ sự kiện của lần cập nhật trước rồi thử lại.","Site {0} cannot be updated now. Its box is being updated, or its system has no second slot. Wait for what the earlier update says, then try again."],
   "WizardDone": ["Lắp đặt hoàn tất","Installation complete"],
   "WizardExchange": ["Thay thiết bị điểm cầu","Exchanging this site's box"],
   "WizardMove": ["Chuyển thiết bị đến điểm cầu mới","Moving the box to this site"],

@@ -24,6 +24,8 @@ pub struct Config {
     pub pki_dir: PathBuf,
     /// SQLite.
     pub database: PathBuf,
+    /// Systems of boxes, to be installed by them.
+    pub bundles_dir: PathBuf,
     /// No session starts with less free space in the archive, MiB.
     pub min_free_mib: u64,
     /// The fleet's listener, as the server and the boxes reach it.
@@ -188,6 +190,7 @@ impl Config {
         let runtime_dir = dir.join(top.take("runtime_dir", "a path", PathBuf::from("run")));
         let pki_dir = dir.join(top.take("pki_dir", "a path", PathBuf::from("pki")));
         let database = dir.join(top.take("database", "a path", PathBuf::from("server.db")));
+        let bundles_dir = dir.join(top.take("bundles_dir", "a path", PathBuf::from("bundles")));
         top.finish();
 
         let mut s = Section { name: "archive", table: archive, known: vec![], faults };
@@ -247,7 +250,19 @@ impl Config {
             max_sites,
             programs,
         };
-        Self { file: file.into(), host, archive_dir, runtime_dir, pki_dir, database, min_free_mib, broker, http, media }
+        Self {
+            file: file.into(),
+            host,
+            archive_dir,
+            runtime_dir,
+            pki_dir,
+            database,
+            bundles_dir,
+            min_free_mib,
+            broker,
+            http,
+            media,
+        }
     }
 
     /// Where the console is, as a browser is told.

@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     );
     fs::create_dir_all(&args.dir).with_context(|| args.dir.display().to_string())?;
     let dir = fs::canonicalize(&args.dir).with_context(|| args.dir.display().to_string())?;
-    for name in ["pki", "mosquitto", "mosquitto/data", "archive", "run"] {
+    for name in ["pki", "mosquitto", "mosquitto/data", "archive", "bundles", "run"] {
         fs::create_dir_all(dir.join(name)).with_context(|| name.to_owned())?;
     }
     private_folder(&dir.join("run"))?;
@@ -93,6 +93,7 @@ host = "{host}"
 runtime_dir = "run"
 pki_dir = "pki"
 database = "server.db"
+bundles_dir = "bundles"
 
 [archive]
 dir = "archive"

@@ -101,3 +101,36 @@ fn whip_is_closed_until_it_is_opened_and_needs_its_token() {
     assert_eq!(closed.header("Authorization", format!("Bearer {}", centre.token)).call().unwrap().status(), 204);
     assert_eq!(offer(token), 401);
 }
+
+#[test]
+fn bundles_are_fetched_in_ranges_without_a_login_and_ordered_with_one() {
+    let mut centre = Centre::new();
+    centre.start_server();
+    let bytes: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
+    std::fs::create_dir_all(centre.dir().join("bundles")).unwrap();
+    std::fs::write(centre.dir().join("bundles/box-2.0.raucb"), &bytes).unwrap();
+    std::fs::write(centre.dir().join("bundles/notes.txt"), "not a bundle").unwrap();
+    assert_eq!(centre.get("/api/bundles"), json!([{ "name": "box-2.0.raucb", "bytes": 200_000 }]));
+
+    let url = centre.url("/bundles/box-2.0.raucb");
+    let mut rest = centre.agent.get(&url).header("Range", "bytes=150000-").call().unwrap();
+    assert_eq!(rest.status(), 206);
+    assert_eq!(rest.headers()["content-range"], "bytes 150000-199999/200000");
+    assert_eq!(rest.body_mut().read_to_vec().unwrap(), bytes[150_000..]);
+    for elsewhere in ["notes.txt", "no.raucb", "..%2Fserver.toml", "%2e%2e%2fbundles%2fbox-2.0.raucb"] {
+        let status = centre.agent.get(centre.url(&format!("/bundles/{elsewhere}"))).call().unwrap().status();
+        assert_eq!(status, 404, "{elsewhere}");
+    }
+
+    centre.post("/api/sites", &json!({ "code": "17611", "name": "Tri Lễ" }));
+    let order = |bundle: &str, version: &str| {
+        centre.post("/api/sites/17611/update", &json!({ "bundle": bundle, "version": version })).0
+    };
+    assert_eq!(order("no.raucb", "2.0"), 404);
+    assert_eq!(order("../server.toml", "2.0"), 404);
+    assert_eq!(order("box-2.0.raucb", ""), 400);
+    // No box stands there.
+    assert_eq!(order("box-2.0.raucb", "2.0"), 409);
+    assert_eq!(centre.get("/api/sites/17611/sound-tests"), json!([]));
+    assert_eq!(centre.post("/api/sites/17611/sound-test", &json!({ "install": false })).0, 409);
+}

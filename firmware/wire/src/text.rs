@@ -472,6 +472,11 @@ texts! {
         en: ["Sound test: the loudspeaker could not be opened.", "Nothing was measured.", "Check its power and cable, then test again."]
     }
     /// {0} site's code.
+    UpdateNotNow {
+        vi: ["Điểm cầu {0} chưa cập nhật được.", "Thiết bị đang cập nhật, hoặc hệ thống của nó không có hai bản.", "Chờ sự kiện của lần cập nhật trước rồi thử lại."],
+        en: ["Site {0} cannot be updated now.", "Its box is being updated, or its system has no second slot.", "Wait for what the earlier update says, then try again."]
+    }
+    /// {0} site's code.
     SoundTestNotNow {
         vi: ["Điểm cầu {0} chưa kiểm tra âm thanh được.", "Thiết bị đang trong phiên, đang được lắp đặt, hoặc không có loa và micro riêng.", "Thử lại sau khi phiên kết thúc."],
         en: ["Site {0} cannot test its sound now.", "Its box is in a session, is being put up, or has no loudspeaker and microphones of its own.", "Try again when the session is over."]

@@ -3,11 +3,13 @@
 mod access;
 mod assets;
 mod error;
+mod files;
 mod live;
 mod media;
 mod records;
 mod sessions;
 mod sites;
+mod updates;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,6 +81,8 @@ pub fn router(app: App) -> Router {
         .route("/api/sites/{code}/camera", post(sites::camera))
         .route("/api/sites/{code}/sound-test", post(sites::test_sound))
         .route("/api/sites/{code}/sound-tests", get(sites::sound_tests))
+        .route("/api/sites/{code}/update", post(updates::order))
+        .route("/api/bundles", get(updates::list))
         .route("/api/sites/{code}/whip", post(sites::open_whip).delete(sites::close_whip))
         .route("/api/sessions", get(sessions::list).post(sessions::start))
         .route("/api/sessions/{id}", get(sessions::show))
@@ -101,6 +105,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), access::guard));
     Router::new()
         .route("/api/login", post(access::login))
+        .route("/bundles/{name}", get(updates::file))
         .route("/whip/{site}", post(media::whip).delete(media::whip_end))
         .merge(guarded)
         .merge(assets::router())

@@ -153,7 +153,7 @@ pub async fn sound_tests(State(app): State<App>, Path(code): Path<String>) -> Re
 
 impl App {
     /// What the box says to it; `None` when it does not answer in time.
-    async fn ask_box(&self, site: &SiteCode, order: Order) -> Result<Option<Outcome>, ApiError> {
+    pub async fn ask_box(&self, site: &SiteCode, order: Order) -> Result<Option<Outcome>, ApiError> {
         let of = site.clone();
         let answer = self.hub.call(move |hub| hub.ask_box(&of, order)).await??;
         Ok(tokio::time::timeout(BOX_ANSWERS, answer).await.ok().and_then(Result::ok))

@@ -103,6 +103,15 @@ enum Site {
         #[arg(long)]
         install: bool,
     },
+    /// Let the site's box install a system that lies in the centre's bundles folder. What came of it is an event.
+    Update {
+        /// The site's code.
+        code: String,
+        /// The bundle's file name.
+        bundle: String,
+        /// Its version, as its manifest says it.
+        version: String,
+    },
     /// Set whom the site's button calls.
     Calls {
         /// The site's code.
@@ -324,6 +333,11 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let record = sound_test::run(&api, code, *install, lang)?;
             let table = sound_test::show(&record, lang);
             (record, table)
+        }
+        Command::Site(Site::Update { code, bundle, version }) => {
+            let body = json!({ "bundle": bundle, "version": version });
+            let begun = api.post(&format!("/api/sites/{code}/update"), &body)?;
+            (begun, code.clone())
         }
         Command::Site(Site::Calls { code, calls }) => {
             let set = api.put(&format!("/api/sites/{code}/calls"), &json!(calls))?;

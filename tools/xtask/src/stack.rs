@@ -421,6 +421,11 @@ impl Stack {
         self.at(code)?.keep_agent(&self.programs, &self.supervisor, None)
     }
 
+    /// Where the centre looks for systems that boxes install.
+    pub fn bundles(&self) -> PathBuf {
+        self.dir().join("server/bundles")
+    }
+
     /// Where a program's log is.
     pub fn log(&self, name: &str) -> String {
         self.plan.dir.join("log").join(format!("{name}.log")).display().to_string()
