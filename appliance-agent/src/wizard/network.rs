@@ -20,9 +20,13 @@ use crate::senses::Sense;
 
 /// How often the kernel is asked.
 const LOOK: Duration = Duration::from_millis(500);
-/// A clock that is not right yet is compared again after this …
+/// A clock that is not right yet is compared again after this, while a technician who has just plugged the box in waits …
 const CLOCK_AGAIN: Duration = Duration::from_secs(5);
-/// … and one that is, after this.
+/// … which is so often; after that, when nobody answers, only now and then.
+const CLOCK_TRIES: u32 = 24;
+/// See above.
+const CLOCK_SELDOM: Duration = Duration::from_mins(1);
+/// One that is right, after this.
 const CLOCK_KNOWN: Duration = Duration::from_mins(10);
 /// For the system to take up: `bridgepoint-network.path` watches it.
 const FOR_SYSTEM: &str = "address.network";
@@ -33,7 +37,7 @@ const KEPT: &str = "address.network";
 pub async fn watch(config: Arc<Config>, told: mpsc::Sender<Sense>) {
     restore(&config);
     let network = &config.network;
-    let (mut link, mut address, mut clock_at) = (None, None, Instant::now());
+    let (mut link, mut address, mut clock_at, mut tries) = (None, None, Instant::now(), 0);
     loop {
         let interface = network.interface.clone().or_else(|| first_wired(&network.sys));
         let up = interface.as_deref().is_some_and(|interface| carrier(&network.sys, interface));
@@ -46,7 +50,7 @@ pub async fn watch(config: Arc<Config>, told: mpsc::Sender<Sense>) {
         let now = interface.as_deref().filter(|_| up).and_then(|interface| addressing(&config, interface));
         if address.as_ref() != Some(&now) {
             address = Some(now.clone());
-            clock_at = Instant::now();
+            (clock_at, tries) = (Instant::now(), 0);
             if told.send(Sense::Fact(Fact::Address(now.clone()))).await.is_err() {
                 return;
             }
@@ -54,7 +58,13 @@ pub async fn watch(config: Arc<Config>, told: mpsc::Sender<Sense>) {
         if now.is_some() && Instant::now() >= clock_at {
             let offset_ms = clock(network).await;
             let right = offset_ms.is_some_and(|offset| offset.unsigned_abs() <= CLOCK_MS);
-            clock_at = Instant::now() + if right { CLOCK_KNOWN } else { CLOCK_AGAIN };
+            tries = if right { 0 } else { tries + 1 };
+            clock_at = Instant::now()
+                + match tries {
+                    0 => CLOCK_KNOWN,
+                    ..=CLOCK_TRIES => CLOCK_AGAIN,
+                    _ => CLOCK_SELDOM,
+                };
             if let Some(offset_ms) = offset_ms
                 && told.send(Sense::Fact(Fact::Clock { offset_ms })).await.is_err()
             {
