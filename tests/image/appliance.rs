@@ -12,25 +12,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use scenarios::chance::Chance;
-use scenarios::https;
+use scenarios::emulated::{Bench, PATIENCE};
 use scenarios::measure::{Part, colour, sound, strength, times};
-use serde_json::Value;
-use xtask::guest::Guest;
-use xtask::machine::{Hand, Machine, Outfit};
-use xtask::process::wait_for;
-use xtask::sites;
-use xtask::stack::{Plan, Stack, site};
-use xtask::workspace::target;
+use xtask::stack::Stack;
 
-/// From power to a box that is ready, on a machine that is busy with other things.
-const BOOT: Duration = Duration::from_mins(10);
-/// Asking the centre costs processor time, too.
-const ASK_EVERY: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_mins(3);
 /// What is played into the guest's microphone, Hz.
 const TONE: u32 = 1_000;
-/// The lines of the panel in the guest.
-const LINES: &str = "/sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio";
 /// What vivid shows, from the left: whether red, green and blue are there.
 const BARS: [[bool; 3]; 8] = [
     [true, true, true],
@@ -43,188 +30,13 @@ const BARS: [[bool; 3]; 8] = [
     [false, false, false],
 ];
 
-/// A centre with one box, which is a machine.
-struct Bench {
-    stack: Stack,
-    machine: Machine,
-    hand: Hand,
-    code: String,
-    /// Sockets, and nothing else.
-    run: PathBuf,
-}
-
-impl Bench {
-    const NAME: &str = "machine";
-
-    /// Starts everything; returns when the box is enrolled, online and has its camera ready.
-    fn start(name: &str) -> Self {
-        let guest = Guest::find().unwrap();
-        let dir = target().unwrap().join("scenarios").join(name);
-        let _ = fs::remove_dir_all(&dir);
-        let sites = sites::defaults(2).unwrap();
-        let code = sites[0].code.clone();
-        let plan = Plan { dir: dir.clone(), sites, clips: Vec::new(), emulated: true, ..Plan::default() };
-        let stack = Stack::start(plan).unwrap();
-        let typed = stack.expect_box().unwrap();
-        // Paths of sockets are short.
-        let run = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-        fs::create_dir_all(&run).unwrap();
-        let outfit = Outfit { serial: "BP-QEMU-000001", code: &typed, bootstrap: &stack.centre().bootstrap };
-        let machine = Machine::new(&guest, &outfit, &dir.join("machine"), &run).unwrap();
-        let switched_on = Instant::now();
-        stack.supervisor().keep(machine.spec(Self::NAME)).unwrap();
-        let hand = machine.hand().unwrap();
-        let mut bench = Self { stack, machine, hand, code, run };
-        bench.wait_ready();
-        let by_its_clock = bench.hand.run("cut -d ' ' -f 1 /proc/uptime").unwrap();
-        println!(
-            "enrolled and ready {:.1} s after it was switched on, {} s by its own clock (aim: 60 s on a machine at rest)",
-            switched_on.elapsed().as_secs_f32(),
-            by_its_clock.trim()
-        );
-        bench
-    }
-
-    fn wait<T>(&self, what: &str, patience: Duration, done: impl FnMut() -> anyhow::Result<Option<T>>) -> T {
-        let waited = wait_for(what, patience, done);
-        waited.unwrap_or_else(|e| panic!("{e:#}; {} and {}", self.machine.console().display(), self.stack.log("*")))
-    }
-
-    /// The centre sees the box online, with its camera ready.
-    fn wait_ready(&mut self) {
-        let ready = || {
-            let own = self.own();
-            Ok((own["state"] == "online" && own["health"]["media"] == "idle").then_some(()))
-        };
-        self.wait("the box online and ready", BOOT, ready);
-        self.hand.wait_up(PATIENCE).unwrap();
-    }
-
-    /// Waits until the data disk is mounted.
-    fn wait_data(&mut self) {
-        let begun = Instant::now();
-        while self.hand.run("mountpoint -q /var/lib/bridgepoint").is_err() {
-            assert!(begun.elapsed() < PATIENCE, "the data disk is not mounted");
-        }
-    }
-
-    /// What the centre knows of the box. Nothing where it did not answer in time: it shares its processors with QEMU.
-    fn own(&self) -> Value {
-        std::thread::sleep(ASK_EVERY);
-        let sites = self.stack.bpctl(&["site", "list"]).unwrap_or_default();
-        site(&sites, &self.code).cloned().unwrap_or_default()
-    }
-
-    /// The newest health report at the centre.
-    fn health(&self) -> Value {
-        self.own()["health"].clone()
-    }
-
-    /// A long press.
-    fn press(&mut self) {
-        let pull = |how: &str| format!("for p in {LINES}0/pull; do echo {how} >$p; done");
-        self.hand.run(&format!("{}; sleep 2; {}", pull("pull-down"), pull("pull-up"))).unwrap();
-    }
-
-    /// Whether the lamps give light: record, mute, ready.
-    fn lamps(&mut self) -> [bool; 3] {
-        [1, 2, 3].map(|line| self.hand.run(&format!("cat {LINES}{line}/value")).unwrap().trim() == "1")
-    }
-
-    fn wait_lamps(&mut self, what: &str, wanted: [bool; 3]) {
-        let begun = Instant::now();
-        while self.lamps() != wanted {
-            assert!(begun.elapsed() < PATIENCE, "{what}: {:?}", self.lamps());
-        }
-    }
-
-    /// The agent's process.
-    fn agent(&mut self) -> u32 {
-        self.hand.run("systemctl show --value -p MainPID bridgepoint-agent").unwrap().trim().parse().unwrap()
-    }
-
-    /// Waits until another start of the kernel listens.
-    fn wait_started_again(&mut self, boot: &str) -> String {
-        let begun = Instant::now();
-        loop {
-            self.hand.wait_up(BOOT).unwrap();
-            // The kernel that is about to go may still have answered.
-            match self.hand.run("cat /proc/sys/kernel/random/boot_id") {
-                Ok(now) if now != boot => return now,
-                _ => assert!(begun.elapsed() < BOOT, "the machine does not start again"),
-            }
-        }
-    }
-
-    fn boot_id(&mut self) -> String {
-        self.hand.run("cat /proc/sys/kernel/random/boot_id").unwrap()
-    }
-
-    /// The events of the box that the centre has stored: number and body.
-    fn events(&self) -> Vec<(u64, Value)> {
-        let centre = self.stack.centre();
-        let token: Value = serde_json::from_slice(&fs::read(&centre.token_file).unwrap()).unwrap();
-        let url = format!("{}/api/events?limit=1000", centre.url.trim_end_matches('/'));
-        let trust = fs::read(&centre.trust).unwrap();
-        let asked = || Ok(https::get(&trust, token["token"].as_str().unwrap(), &url).ok());
-        let events = self.wait("the centre's events", PATIENCE, asked);
-        let mut own: Vec<_> = events
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|event| event["site"] == *self.code)
-            .map(|event| (event["seq"].as_u64().unwrap(), event["event"].clone()))
-            .collect();
-        own.sort_by_key(|(seq, _)| *seq);
-        own
-    }
-
-    /// How often the box said that its control process started.
-    fn starts(&self) -> usize {
-        self.events().iter().filter(|(_, event)| event.get("Started").is_some()).count()
-    }
-
-    /// Waits until the box's picture and sound flow in the running session.
-    fn wait_up(&self) {
-        let up = || {
-            let Some(id) = self.stack.server_status().session else { return Ok(None) };
-            let session = self.stack.bpctl(&["session", "show", &id]).unwrap_or_default();
-            Ok(site(&session["sites"], &self.code).is_some_and(|site| site["up"] == true).then_some(()))
-        };
-        self.wait("the box in the session", BOOT, up);
-    }
-
-    /// Ends the session; its record must be intact. Returns its folder.
-    fn finish_session(&mut self) -> PathBuf {
-        self.stack.end_session(PATIENCE).unwrap();
-        let archive = self.stack.summary().unwrap().archive.unwrap();
-        self.wait("the record sealed", PATIENCE, || Ok((self.stack.verify_folder(&archive) == "intact").then_some(())));
-        archive
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let asked = "systemctl list-jobs; systemctl list-units --failed; systemctl status bridgepoint-agent; \
-                         systemd-analyze blame | head -n 12; journalctl -b -n 60 -o short-monotonic";
-            match self.hand.run(asked) {
-                Ok(said) => println!("{said}"),
-                Err(error) => println!("{error:#}"),
-            }
-        }
-        self.stack.supervisor().stop(&[Self::NAME.into()], Duration::from_secs(5));
-        self.stack.end();
-        let _ = fs::remove_dir_all(&self.run);
-    }
-}
-
 #[test]
 fn a_box_starts_enrols_is_pressed_is_seen_and_heard_tells_its_health_and_is_reset_when_it_hangs() {
     let mut bench = Bench::start("image-appliance");
     it_is_the_system_that_we_describe(&mut bench);
     a_press_brings_its_picture_and_sound_to_the_centre(&mut bench);
     its_health_is_what_its_machine_says(&mut bench);
+    without_its_data_disk_it_writes_nothing_and_it_begins_anew_when_the_disk_comes(&mut bench);
     an_agent_that_hangs_is_started_again(&mut bench);
     a_kernel_that_hangs_is_reset_by_the_watchdog(&mut bench);
 }
@@ -298,6 +110,26 @@ fn its_health_is_what_its_machine_says(bench: &mut Bench) {
     assert!(first["memory_mib"].as_u64().unwrap() > 5);
 }
 
+fn without_its_data_disk_it_writes_nothing_and_it_begins_anew_when_the_disk_comes(bench: &mut Bench) {
+    let identity = "sha256sum /var/lib/bridgepoint/state/identity/* | sha256sum";
+    let (own, starts) = (bench.hand.run(identity).unwrap(), bench.starts());
+    bench.hand.run("systemctl stop bridgepoint-agent.timer bridgepoint-agent").unwrap();
+    bench.hand.run("systemctl mask --runtime --now var-lib-bridgepoint.mount").unwrap();
+    let started = bench.hand.run("systemctl start bridgepoint-agent");
+    assert!(started.is_err(), "{started:?}");
+    let said = bench.hand.run("journalctl -b -u bridgepoint-agent -n 12 -o cat").unwrap();
+    assert!(said.contains("The storage of this box is not there (/var/lib/bridgepoint)"), "{said}");
+    let written = bench.hand.run("find /var/lib/bridgepoint -mindepth 1").unwrap();
+    assert_eq!(written.trim(), "");
+    bench.hand.run("systemctl unmask --runtime var-lib-bridgepoint.mount").unwrap();
+    bench.hand.run("systemctl start var-lib-bridgepoint.mount bridgepoint-agent.timer").unwrap();
+    let came = Instant::now();
+    bench.wait("it began anew", PATIENCE, || Ok((bench.starts() > starts).then_some(())));
+    println!("its disk came: began anew, and has told so, after {:.1} s", came.elapsed().as_secs_f32());
+    bench.wait_ready();
+    assert_eq!(bench.hand.run(identity).unwrap(), own);
+}
+
 fn an_agent_that_hangs_is_started_again(bench: &mut Bench) {
     let (agent, boot, starts) = (bench.agent(), bench.boot_id(), bench.starts());
     bench.hand.run(&format!("kill -STOP {agent}")).unwrap();
@@ -340,7 +172,6 @@ fn written(bench: &mut Bench) -> (u32, String) {
 }
 
 #[test]
-#[ignore = "was never run to its end: it needs a machine at rest for some 15 minutes"]
 fn a_box_whose_power_is_cut_twenty_times_while_it_writes_stays_who_it_is_and_loses_nothing() {
     let mut bench = Bench::start("image-cuts");
     let identity = "cat /var/lib/bridgepoint/state/identity/* | sha256sum";

@@ -2,6 +2,8 @@
 
 pub mod browser;
 pub mod chance;
+#[cfg(feature = "image")]
+pub mod emulated;
 pub mod https;
 pub mod mqtt;
 pub mod running;

@@ -38,7 +38,8 @@ pub struct Tree {
 pub enum Depth {
     /// They are installed: the folder's programs run on this machine.
     Installed,
-    /// Their files are laid out, beside those that Debian calls essential, and nothing of them is run.
+    /// Their files are laid out and nothing of them is run; what Debian calls essential is there only if it is named, or if
+    /// others depend on it by name.
     Files,
 }
 

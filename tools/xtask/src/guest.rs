@@ -13,7 +13,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-pub use root::agent_toml;
+pub use root::{agent_toml, rauc_conf};
 
 use crate::cross::{AARCH64, Cross};
 use crate::debian::{Depth, Tree};
@@ -23,6 +23,13 @@ use crate::workspace::{run, target};
 /// The board's name, as in `board/<name>`.
 pub const BOARD: &str = "qemu-arm64";
 
+/// The guest's disks.
+pub const SLOT_A: &str = "/dev/vda";
+/// Where keys, store and records are.
+pub const DATA: &str = "/dev/vdb";
+/// The other slot: of a new box, empty.
+pub const SLOT_B: &str = "/dev/vdc";
+
 /// What runs in the guest.
 const SYSTEM: Tree = Tree {
     name: "guest-arm64",
@@ -30,19 +37,21 @@ const SYSTEM: Tree = Tree {
     suite: "trixie",
     depth: Depth::Files,
     architectures: "arm64",
-    packages: "alsa-utils,dbus,e2fsprogs,gstreamer1.0-alsa,gstreamer1.0-plugins-bad,gstreamer1.0-plugins-base,\
-               gstreamer1.0-plugins-good,gstreamer1.0-plugins-ugly,kmod,mount,systemd-sysv,udev,util-linux",
+    packages: "alsa-utils,base-files,coreutils,dash,dbus,e2fsprogs,findutils,grep,gstreamer1.0-alsa,\
+               gstreamer1.0-plugins-bad,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-ugly,\
+               hostname,kmod,libc-bin,mount,rauc,rauc-service,sed,systemd-sysv,udev,util-linux",
     mounts: &[],
 };
 
-/// Its kernel: the oldest release of Debian whose kernel has gpio-sim.
+/// Its kernel: the oldest release of Debian whose kernel has gpio-sim. And RAUC: from Linux 6.19 on, one older than 1.15.2 does
+/// not understand what the kernel says of a verity bundle (rauc#1842).
 const KERNEL: Tree = Tree {
     name: "kernel-arm64",
     purpose: ["nhân arm64", "an arm64 kernel"],
     suite: "sid",
     depth: Depth::Files,
     architectures: "arm64",
-    packages: "busybox-static,linux-image-arm64",
+    packages: "busybox-static,linux-image-arm64,rauc",
     mounts: &[],
 };
 
@@ -69,7 +78,7 @@ impl Guest {
         copy(&modules.folder.join("vmlinuz"), &guest.kernel)?;
         initrd::write(&guest.initrd, &kernel, &modules)?;
         let tree = target()?.join("guest/tree");
-        root::lay_out(&tree, &system, &modules, &agent)?;
+        root::lay_out(&tree, &system, &kernel, &modules, &agent)?;
         pack(&tree, &guest.root)?;
         Ok(guest)
     }

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask demo`, the benchmarks and the scenarios in `tests/` all start the system through [`stack::Stack`].
 
+pub mod bundle;
 pub mod clips;
 pub mod cross;
 pub mod debian;

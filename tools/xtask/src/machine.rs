@@ -1,4 +1,4 @@
-//! A box that is a machine of its own: the guest in QEMU with a data disk, a network that ends in this machine's loopback,
+//! A box that is a machine of its own: the guest in QEMU with two slots, a data disk, a network that ends in this machine's loopback,
 //! a watchdog, and the bench's hand in it.
 
 use std::ffi::OsString;
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::guest::{Guest, agent_toml, make_ext4};
+use crate::bundle::Keys;
+use crate::guest::{Guest, agent_toml, make_ext4, rauc_conf};
 use crate::process::Spec;
 use crate::qmp;
 use crate::summary::Bootstrap;
@@ -43,7 +44,9 @@ pub struct Outfit<'a> {
 pub struct Machine {
     guest: Guest,
     root: PathBuf,
+    other: PathBuf,
     data: PathBuf,
+    keys: Keys,
     console: PathBuf,
     code: String,
     monitor: PathBuf,
@@ -57,6 +60,8 @@ impl Machine {
         let machine = Self {
             guest: guest.clone(),
             root: dir.join("root.ext4"),
+            other: dir.join("other.ext4"),
+            keys: Keys::make(&dir.join("keys"))?,
             data: dir.join("data.ext4"),
             console: dir.join("console.log"),
             code: outfit.code.into(),
@@ -65,6 +70,8 @@ impl Machine {
         };
         run(Command::new("cp").arg("--sparse=always").arg(&guest.root).arg(&machine.root))?;
         machine.configure(outfit, dir)?;
+        let other = fs::File::create(&machine.other).with_context(|| machine.other.display().to_string())?;
+        other.set_len(fs::metadata(&machine.root)?.len())?;
         make_ext4(&machine.data, "bp-data", DATA_MIB, None)?;
         Ok(machine)
     }
@@ -74,17 +81,26 @@ impl Machine {
         let Bootstrap { broker, ca, cert, key } = outfit.bootstrap;
         let (_, port) = broker.rsplit_once(':').context("host:port")?;
         let config = dir.join("agent.toml");
-        // Encoding is what an emulated processor is slowest at; the table comes before that of the updates.
-        let own = format!(
-            "preset = \"ultrafast\"\ndecode_return = false\n\n[bootstrap]\nbroker = \"localhost:{port}\"\n\
-             ca = \"bootstrap-ca.pem\"\ncert = \"bootstrap.pem\"\nkey = \"bootstrap.key\"\n\n[update]"
+        // Encoding is what an emulated processor is slowest at.
+        let text = format!(
+            "preset = \"ultrafast\"\ndecode_return = false\n{}\n[bootstrap]\nbroker = \"localhost:{port}\"\n\
+             ca = \"bootstrap-ca.pem\"\ncert = \"bootstrap.pem\"\nkey = \"bootstrap.key\"\n",
+            agent_toml(outfit.serial)?
         );
-        fs::write(&config, agent_toml(outfit.serial)?.replacen("[update]", &own, 1))?;
+        fs::write(&config, text)?;
+        let (rauc, keyring) = (dir.join("system.conf"), self.keys.keyring());
+        fs::write(&rauc, rauc_conf()?)?;
         let mut orders = Vec::new();
-        let files =
-            [(&config, "agent.toml"), (ca, "bootstrap-ca.pem"), (cert, "bootstrap.pem"), (key, "bootstrap.key")];
+        let files = [
+            (&config, "bridgepoint/agent.toml"),
+            (ca, "bridgepoint/bootstrap-ca.pem"),
+            (cert, "bridgepoint/bootstrap.pem"),
+            (key, "bridgepoint/bootstrap.key"),
+            (&rauc, "rauc/system.conf"),
+            (&keyring, "rauc/keyring.pem"),
+        ];
         for (from, name) in files {
-            let to = format!("/etc/bridgepoint/{name}");
+            let to = format!("/etc/{name}");
             // The agent's user reads them, as on a box.
             let from = from.display();
             orders.push(format!("write {from} {to}\nset_inode_field {to} mode 0100644\n"));
@@ -98,10 +114,8 @@ impl Machine {
     /// How to start it. Killing this process is a power cut, too.
     pub fn spec(&self, name: &str) -> Spec {
         let socket = |id: &str, path: &Path| format!("socket,id={id},path={},server=on,wait=off", path.display());
-        let append = format!(
-            "console=ttyAMA0 root=/dev/vda ro rauc.slot=A quiet {CHEAP} systemd.setenv=BRIDGEPOINT_CODE={}",
-            self.code
-        );
+        let append =
+            format!("console=ttyAMA0 ro rauc.slot=A quiet {CHEAP} systemd.setenv=BRIDGEPOINT_CODE={}", self.code);
         let args: Vec<String> = [
             ["-machine", "virt"],
             ["-cpu", "cortex-a72"],
@@ -112,11 +126,13 @@ impl Machine {
             ["-kernel", &self.guest.kernel.display().to_string()],
             ["-initrd", &self.guest.initrd.display().to_string()],
             ["-append", &append],
-            ["-drive", &format!("if=none,id=root,format=raw,readonly=on,file={}", self.root.display())],
+            ["-drive", &format!("if=none,id=root,format=raw,file={}", self.root.display())],
             ["-device", "virtio-blk-pci,drive=root"],
             // What the guest was told to be on the disk is on the disk, and nothing else.
             ["-drive", &format!("if=none,id=data,format=raw,cache=none,file={}", self.data.display())],
             ["-device", "virtio-blk-pci,drive=data"],
+            ["-drive", &format!("if=none,id=other,format=raw,file={}", self.other.display())],
+            ["-device", "virtio-blk-pci,drive=other"],
             ["-netdev", "user,id=net,ipv6=off"],
             ["-device", "virtio-net-pci,netdev=net,romfile="],
             ["-device", "virtio-rng-pci"],
@@ -155,6 +171,16 @@ impl Machine {
     /// What the guest's kernel and service manager said.
     pub const fn console(&self) -> &PathBuf {
         &self.console
+    }
+
+    /// Its first slot, with its own configuration: a file with an ext4 file system.
+    pub const fn root(&self) -> &PathBuf {
+        &self.root
+    }
+
+    /// Whose bundles it takes.
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The data disk, a file with an ext4 file system. To be read while the machine does not run.

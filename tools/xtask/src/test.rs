@@ -89,7 +89,7 @@ pub fn image(filter: Option<&str>) -> Result<ExitCode> {
         say("Dựng chương trình của bảng nút", "Building the front panel's program");
         Firmware::build(panel_qemu::BOARD)?;
     }
-    if is_wanted("appliance") {
+    if is_wanted("appliance") || is_wanted("update") {
         Guest::build()?;
     }
     say("Dựng chương trình và các bài kiểm thử", "Building programs and tests");

@@ -1,4 +1,5 @@
-//! The first root: loads what the second lies on, and hands over. Debian's kernel has its disks' drivers as modules.
+//! The first root: stands for a boot loader, which chooses the slot and counts, loads what the slot lies on, and hands over.
+//! Debian's kernel has its disks' drivers as modules.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,6 +8,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::modules::{FIRST, Modules};
+use super::{DATA, SLOT_A, SLOT_B};
+use crate::workspace::root;
 
 const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
@@ -14,11 +17,14 @@ const PROGRAM: u32 = 0o100_755;
 /// Writes the archive. `kernel` has busybox, for the arm64 too.
 pub fn write(archive: &Path, kernel: &Path, modules: &Modules) -> Result<()> {
     let mut cpio = Cpio::default();
-    for folder in ["bin", "dev", "modules", "newroot", "proc", "sys"] {
+    for folder in ["bin", "data", "dev", "modules", "newroot", "proc", "sys"] {
         cpio.add(folder, DIRECTORY, &[]);
     }
     let busybox = kernel.join("usr/bin/busybox");
     cpio.add("bin/busybox", PROGRAM, &fs::read(&busybox).with_context(|| busybox.display().to_string())?);
+    let boot_loader = root().join("appliance-agent/os/rauc/rauc-boot");
+    let script = fs::read(&boot_loader).with_context(|| boot_loader.display().to_string())?;
+    cpio.add("bin/rauc-boot", PROGRAM, &script);
     let mut load = String::new();
     for (n, file) in modules.closure(&FIRST).into_iter().enumerate() {
         let name = format!("modules/{n}.ko");
@@ -29,16 +35,23 @@ pub fn write(archive: &Path, kernel: &Path, modules: &Modules) -> Result<()> {
     fs::write(archive, cpio.end()).with_context(|| archive.display().to_string())
 }
 
-/// The disk's driver finds its disk a moment after it was loaded.
+/// The disks' driver finds them a moment after it was loaded. What slot it is, the kernel's command line says as a boot
+/// loader's would: a file lies over it. A slot without a system starts the machine anew.
 fn init(load: &str) -> String {
     format!(
-        "#!/bin/busybox sh\nb=/bin/busybox\n\
-         $b mount -t proc proc /proc\n$b mount -t sysfs sysfs /sys\n$b mount -t devtmpfs devtmpfs /dev\n{load}\
-         root=$($b sed -n 's/.*\\broot=\\([^ ]*\\).*/\\1/p' /proc/cmdline)\n\
-         until [ -b \"$root\" ]; do $b usleep 20000; done\n\
-         $b mount -t ext4 -o ro \"$root\" /newroot\n\
-         $b mount --move /dev /newroot/dev\n$b umount /sys\n$b umount /proc\n\
-         exec $b switch_root /newroot /sbin/init\n"
+        "#!/bin/busybox sh\nb=/bin/busybox\n$b --install -s /bin\nexport PATH=/bin\n\
+         mount -t proc proc /proc\nmount -t sysfs sysfs /sys\nmount -t devtmpfs devtmpfs /dev\n{load}\
+         until [ -b {DATA} ] && [ -b {SLOT_A} ] && [ -b {SLOT_B} ]; do usleep 20000; done\n\
+         mount -t ext4 {DATA} /data\n\
+         slot=$(BRIDGEPOINT_BOOT_DIR=/data/rauc/boot sh /bin/rauc-boot next)\numount /data\n\
+         echo \"slot $slot\" >/dev/console\n\
+         if [ \"$slot\" = B ]; then root={SLOT_B}; else root={SLOT_A}; fi\n\
+         mount -t ext4 -o ro $root /newroot || reboot -f\n\
+         mount -t tmpfs -o mode=755,nosuid,nodev run /newroot/run\nmount -t proc proc /newroot/proc\n\
+         sed \"s/rauc.slot=./rauc.slot=$slot/\" /proc/cmdline >/newroot/run/cmdline\n\
+         mount --bind /newroot/run/cmdline /newroot/proc/cmdline\n\
+         mount --move /dev /newroot/dev\numount /sys\numount /proc\n\
+         exec switch_root /newroot /sbin/init\n"
     )
 }
 

@@ -12,8 +12,22 @@ use crate::workspace::run;
 /// What the first root needs to find the second.
 pub const FIRST: [&str; 3] = ["virtio_blk", "ext4", "i6300esb"];
 /// What udev and the bench load in the guest.
-pub const LATER: [&str; 9] =
-    ["virtio_net", "virtio-rng", "af_packet", "autofs4", "configfs", "gpio-sim", "snd-aloop", "vivid", "nls_ascii"];
+pub const LATER: [&str; 13] = [
+    "virtio_net",
+    "virtio-rng",
+    "af_packet",
+    "autofs4",
+    "configfs",
+    "gpio-sim",
+    "snd-aloop",
+    "vivid",
+    "nls_ascii",
+    // What RAUC mounts a bundle with.
+    "loop",
+    "dm-mod",
+    "dm-verity",
+    "squashfs",
+];
 
 /// A kernel's modules.
 pub struct Modules {

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::modules::{LATER, Modules};
-use super::{BOARD, libraries};
+use super::{BOARD, SLOT_A, SLOT_B, libraries};
 use crate::debian::remove;
 use crate::workspace::{root, run};
 
@@ -52,7 +52,7 @@ const OURS: [(&str, &str); 7] = [
 ];
 
 /// What Debian's systemd does at a start and a box's own does not: it is built without (systemd_%.bbappend).
-const ABSENT: [&str; 18] = [
+const ABSENT: [&str; 19] = [
     "dev-hugepages.mount",
     "dev-mqueue.mount",
     "getty.target",
@@ -60,6 +60,7 @@ const ABSENT: [&str; 18] = [
     "modprobe@drm.service",
     "modprobe@fuse.service",
     "proc-sys-fs-binfmt_misc.automount",
+    "rauc-mark-good.service",
     "run-lock.mount",
     "sys-fs-fuse-connections.mount",
     "sys-kernel-debug.mount",
@@ -75,10 +76,10 @@ const ABSENT: [&str; 18] = [
 /// The only generator that has something to generate from.
 const GENERATOR: &str = "systemd-fstab-generator";
 
-/// Makes the folder anew.
-pub fn lay_out(tree: &Path, system: &Path, modules: &Modules, agent: &Path) -> Result<()> {
+/// Makes the folder anew. `newer`: what of a newer Debian belongs to its kernel.
+pub fn lay_out(tree: &Path, system: &Path, newer: &Path, modules: &Modules, agent: &Path) -> Result<()> {
     remove(tree)?;
-    for folder in ["dev", "etc/bridgepoint", "proc", "run", "sys", "tmp", "usr/lib", "var"] {
+    for folder in ["dev", "etc/bridgepoint", "etc/rauc", "proc", "run", "sys", "tmp", "usr/lib", "var"] {
         fs::create_dir_all(tree.join(folder))?;
     }
     for (link, to) in [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib")] {
@@ -88,6 +89,7 @@ pub fn lay_out(tree: &Path, system: &Path, modules: &Modules, agent: &Path) -> R
         lay(&system.join(path), &tree.join(path))?;
     }
     place(agent, &tree.join("usr/bin/bridgepoint-agent"), 0o755)?;
+    place(&newer.join("usr/bin/rauc"), &tree.join("usr/bin/rauc"), 0o755)?;
     plugins(system, tree)?;
     let wanted = libraries::needed(&programs(tree)?, &system.join(LIBRARIES))?;
     for library in wanted {
@@ -151,6 +153,7 @@ fn ours(tree: &Path) -> Result<()> {
             place(&entry.path(), &tree.join(to).join(entry.file_name()), 0o644)?;
         }
     }
+    place(&os.join("rauc/rauc-boot"), &tree.join("usr/lib/bridgepoint/rauc-boot"), 0o755)?;
     for entry in fs::read_dir(root().join("board"))? {
         let profile = entry?.path().join("board.toml");
         if profile.is_file() {
@@ -166,6 +169,14 @@ pub fn agent_toml(serial: &str) -> Result<String> {
     let file = root().join("appliance-agent/os/agent.toml");
     let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
     Ok(text.replace("@BOARD@", BOARD).replace("@SERIAL@", serial))
+}
+
+/// RAUC's configuration of a box with this board, whose boot loader is the first root's script.
+pub fn rauc_conf() -> Result<String> {
+    let file = root().join("appliance-agent/os/rauc/system.conf.in");
+    let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let filled = [("@BOARD@", BOARD), ("@BOOTLOADER@", "custom"), ("@SLOT_A@", SLOT_A), ("@SLOT_B@", SLOT_B)];
+    Ok(filled.into_iter().fold(text, |text, (place, value)| text.replace(place, value)))
 }
 
 /// Everything below a folder to the same place below the root; what is in a folder `bench` is run.

@@ -152,6 +152,7 @@ fn adapt(file: &Path, plan: &Plan, run: &Path) -> Result<()> {
         text.replacen("runtime_dir = \"run\"", &format!("runtime_dir = {}", toml_text(&run.display().to_string())), 1);
     if plan.emulated {
         for (own, through) in [
+            ("host = \"127.0.0.1\"", "host = \"localhost\""),
             ("address = \"127.0.0.1:", "address = \"localhost:"),
             ("public = [\"127.0.0.1\"]", &format!("public = [\"{}\"]", crate::machine::HOST)),
         ] {
