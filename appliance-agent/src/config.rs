@@ -219,7 +219,7 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
     let min_free_mib = keys.optional("min_free_mib", "100", faults).unwrap_or(MIN_FREE_MIB);
     let returns_dir: Option<PathBuf> = keys.optional("returns_dir", "\"/tmp/returns\"", faults);
     let runtime_dir: Option<PathBuf> = keys.required("runtime_dir", "\"/run/bridgepoint\"", faults);
-    let serial: Option<String> = keys.required("serial", "\"BP-2026-000017\"", faults);
+    let serial = read_serial(keys, faults);
     let board_dir: Option<PathBuf> = keys.required("board", "\"/etc/bridgepoint/board\"", faults);
     let panel: Option<PathBuf> = keys.optional("panel", "\"/run/bridgepoint/panel.sock\"", faults);
     let panel_firmware = read_panel_firmware(keys, &at, faults);
@@ -269,6 +269,30 @@ fn read(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<Config> {
         board,
         file,
     })
+}
+
+/// The one that the file names, else the machine's own: of a board its device tree has it, of a computer its firmware.
+fn read_serial(keys: &mut Keys, faults: &mut Vec<Fault>) -> Option<String> {
+    const EXAMPLE: &str = "\"BP-2026-000017\"";
+    const KNOWN: [&str; 2] = ["/sys/firmware/devicetree/base/serial-number", "/sys/class/dmi/id/product_serial"];
+    let before = faults.len();
+    let said: Option<String> = keys.optional("serial", EXAMPLE, faults);
+    if said.is_some() || faults.len() > before {
+        return said;
+    }
+    let own = KNOWN.iter().filter_map(|file| std::fs::read_to_string(file).ok()).find_map(|text| serial_in(&text));
+    if own.is_none() {
+        keys.fault("serial", FaultKind::Missing { example: EXAMPLE }, faults);
+    }
+    own
+}
+
+/// A kernel's file ends with a zero or a line's end. Makers who have no number leave a word there, or zeros.
+fn serial_in(text: &str) -> Option<String> {
+    let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
+    let is_one =
+        text.len() >= 4 && !text.contains(' ') && text.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0');
+    is_one.then(|| text.to_owned())
 }
 
 /// The board's own panel, which must be there.
@@ -582,9 +606,19 @@ mod tests {
 
     #[test]
     fn faults_of_the_board_come_with_those_of_the_configuration() {
-        let faults = load("data_dir = \"d\"\nboard = \"/none\"\n[camera]\nclip = \"a.mp4\"").unwrap_err();
+        let text = "data_dir = \"d\"\nserial = 7\nboard = \"/none\"\n[camera]\nclip = \"a.mp4\"";
+        let faults = load(text).unwrap_err();
         let keys: Vec<_> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
         assert_eq!(keys, ["records_dir", "runtime_dir", "serial", "-"]);
+    }
+
+    #[test]
+    fn a_machines_own_number_is_taken_if_it_is_one() {
+        assert_eq!(serial_in("100000003d1a9f2c\0").as_deref(), Some("100000003d1a9f2c"));
+        assert_eq!(serial_in("PF3XYZ12\n").as_deref(), Some("PF3XYZ12"));
+        for none in ["", "\0", "0000000000000000\0", "Default string\n", "To be filled by O.E.M.\n", "None\n"] {
+            assert_eq!(serial_in(none), None, "{none:?}");
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub async fn watch(config: Arc<Config>, told: mpsc::Sender<Sense>) {
             clock_at = Instant::now()
                 + match tries {
                     0 => CLOCK_KNOWN,
-                    ..=CLOCK_TRIES => CLOCK_AGAIN,
+                    1..=CLOCK_TRIES => CLOCK_AGAIN,
                     _ => CLOCK_SELDOM,
                 };
             if let Some(offset_ms) = offset_ms

@@ -81,11 +81,11 @@ impl Machine {
         let Bootstrap { broker, ca, cert, key } = outfit.bootstrap;
         let (_, port) = broker.rsplit_once(':').context("host:port")?;
         let config = dir.join("agent.toml");
-        // Encoding is what an emulated processor is slowest at.
+        // Encoding is what an emulated processor is slowest at. A machine of QEMU's has no serial number of its own.
         let text = format!(
-            "preset = \"ultrafast\"\ndecode_return = false\n{}\n[bootstrap]\nbroker = \"localhost:{port}\"\n\
-             ca = \"bootstrap-ca.pem\"\ncert = \"bootstrap.pem\"\nkey = \"bootstrap.key\"\n",
-            agent_toml(outfit.serial)?
+            "serial = \"{}\"\npreset = \"ultrafast\"\ndecode_return = false\n{}",
+            outfit.serial,
+            agent_toml(&format!("localhost:{port}"))?
         );
         fs::write(&config, text)?;
         let (rauc, keyring) = (dir.join("system.conf"), self.keys.keyring());

@@ -164,11 +164,11 @@ fn ours(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `agent.toml` of a box with this board.
-pub fn agent_toml(serial: &str) -> Result<String> {
+/// `agent.toml` of a box with this board, which enrols there (`host:port`).
+pub fn agent_toml(broker: &str) -> Result<String> {
     let file = root().join("appliance-agent/os/agent.toml");
     let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    Ok(text.replace("@BOARD@", BOARD).replace("@SERIAL@", serial))
+    Ok(text.replace("@BOARD@", BOARD).replace("@BROKER@", broker))
 }
 
 /// RAUC's configuration of a box with this board, whose boot loader is the first root's script.

@@ -13,6 +13,10 @@ LIC_FILES_CHKSUM = "\
 FILESEXTRAPATHS:prepend := "${BRIDGEPOINT_TREE}/appliance-agent/os:"
 SRC_URI = "file://agent.toml"
 
+# Where new boxes enrol: host:port of the centre's listener. In build/keys lies what opens it (docs/guide/image.md, Enrol).
+BRIDGEPOINT_BROKER ?= ""
+BRIDGEPOINT_BOOTSTRAP = "bootstrap-ca.pem bootstrap.pem bootstrap.key"
+
 CVE_PRODUCT = ""
 
 S = "${UNPACKDIR}"
@@ -23,9 +27,12 @@ PACKAGE_ARCH = "${MACHINE_ARCH}"
 do_configure[noexec] = "1"
 
 python do_compile() {
+    broker = d.getVar("BRIDGEPOINT_BROKER")
+    if not broker:
+        bb.fatal('No BRIDGEPOINT_BROKER: the box could not enrol. See docs/guide/image.md, Enrol.')
     profile = os.path.join(d.getVar("BRIDGEPOINT_BOARD_DIR"), "board.toml")
     with open(d.expand("${UNPACKDIR}/agent.toml"), encoding="utf-8") as source:
-        text = bridgepoint.board.fill(profile, source.read())
+        text = bridgepoint.board.fill(profile, source.read()).replace("@BROKER@", broker)
     with open(d.expand("${B}/agent.toml"), "w", encoding="utf-8") as filled:
         filled.write(text)
     # Of appliance-agent/os/systemd/system.conf.d.
@@ -36,6 +43,12 @@ do_compile[file-checksums] += "${BRIDGEPOINT_BOARD_DIR}/board.toml:True"
 
 do_install() {
     install -D -m 0644 ${B}/agent.toml ${D}${sysconfdir}/bridgepoint/agent.toml
+    for file in ${BRIDGEPOINT_BOOTSTRAP}; do
+        if [ ! -s ${BRIDGEPOINT_KEYS}/$file ]; then
+            bbfatal "No ${BRIDGEPOINT_KEYS}/$file: the box could not enrol. See docs/guide/image.md, Enrol."
+        fi
+        install -m 0644 ${BRIDGEPOINT_KEYS}/$file ${D}${sysconfdir}/bridgepoint/$file
+    done
     if [ -s ${B}/60-board-watchdog.conf ]; then
         install -D -m 0644 ${B}/60-board-watchdog.conf ${D}${nonarch_libdir}/systemd/system.conf.d/60-board-watchdog.conf
     fi
