@@ -19,13 +19,16 @@ use agent_core::camera::{Call, Capabilities, DriverFault, Ticket};
 use bridgepoint_board::{Travel, ViscaLine};
 use bridgepoint_wire::camera::Position;
 use bridgepoint_wire::text::Text;
-use tokio::sync::mpsc;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::CameraError;
 use crate::onvif::camera::{OnvifCamera, Settings};
 use crate::onvif::discovery::{Audience, GROUP, MessageId, search};
 use crate::onvif::login::Credential;
+use crate::onvif::trial::Found;
+use crate::ptz::Ptz as _;
 use crate::uvc::camera::UvcCamera;
 
 /// Between two looks for a camera that is away: at first, and at last.
@@ -59,9 +62,29 @@ pub enum Way {
     },
 }
 
+/// What moving a camera has shown, and of which camera.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// Its address.
+    pub camera: String,
+    /// What it does, whatever it claims.
+    pub found: Found,
+}
+
+/// Cameras that claim more than they do are found out by moving them, once ([`OnvifCamera::try_out`]).
+#[derive(Debug)]
+pub struct Proof {
+    /// What was found on an earlier day.
+    pub tried: Option<Tried>,
+    /// Nobody looks at the camera's picture now: it may be moved to find out.
+    pub idle: watch::Receiver<bool>,
+}
+
 /// What a driver tells.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
+    /// The camera was moved to find out what it does: to be kept, and given back in [`Proof`].
+    Tried(Tried),
     /// The camera was found, or found again.
     Here(Capabilities),
     /// It is lost.
@@ -84,13 +107,13 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts to look for the camera.
-    pub fn start(way: Way) -> (Self, mpsc::Receiver<Told>) {
+    /// Starts to look for the camera. Without `proof` it is taken to do what it claims.
+    pub fn start(way: Way, proof: Option<Proof>) -> (Self, mpsc::Receiver<Told>) {
         let (calls, called) = mpsc::unbounded_channel();
         let (tell, told) = mpsc::channel(64);
         // One that waits is enough.
         let (keys, wanted) = mpsc::channel(1);
-        tokio::spawn(carry(way, Ends { calls: called, keys: wanted, tell }));
+        tokio::spawn(carry(way, proof, Ends { calls: called, keys: wanted, tell }));
         (Self { calls, keys }, told)
     }
 
@@ -148,7 +171,7 @@ enum Ended {
     },
 }
 
-async fn carry(way: Way, mut ends: Ends) {
+async fn carry(way: Way, mut proof: Option<Proof>, mut ends: Ends) {
     let mut wait = LOOK_AGAIN.0;
     let mut said = None;
     loop {
@@ -158,8 +181,11 @@ async fn carry(way: Way, mut ends: Ends) {
                 Ok(camera) => ptz::run(camera, &mut ends).await,
                 Err(error) => not_found(&error),
             },
-            Way::Onvif { url, account } => match connect(url.as_deref(), account.clone()).await {
-                Ok(camera) => ptz::run(camera, &mut ends).await,
+            Way::Onvif { url, account } => match connect(url.as_deref(), account.clone(), proof.as_ref()).await {
+                Ok(camera) => match find_out(&camera, proof.as_mut(), &ends).await {
+                    Ok(()) => ptz::run(camera, &mut ends).await,
+                    Err(Over) => Ended::Over,
+                },
                 Err(error) => not_found(&error),
             },
         };
@@ -191,12 +217,47 @@ fn not_found(error: &CameraError) -> Ended {
     Ended::Lost { found: false, why: error.text() }
 }
 
-async fn connect(url: Option<&str>, credential: Option<Credential>) -> Result<OnvifCamera, CameraError> {
+async fn connect(
+    url: Option<&str>,
+    credential: Option<Credential>,
+    proof: Option<&Proof>,
+) -> Result<OnvifCamera, CameraError> {
     let address = match url {
         Some(url) => url.to_owned(),
         None => only_camera().await?,
     };
-    OnvifCamera::connect(Settings { address, credential, ..Settings::default() }).await
+    let tried = proof.and_then(|proof| proof.tried.as_ref()).filter(|tried| tried.camera == address);
+    let found = tried.map(|tried| tried.found);
+    OnvifCamera::connect(Settings { address, credential, found, ..Settings::default() }).await
+}
+
+/// Once for each camera. One that is needed meanwhile, or cannot be found out about, is taken for what it claims until it
+/// is connected to the next time.
+async fn find_out(camera: &OnvifCamera, proof: Option<&mut Proof>, ends: &Ends) -> Result<(), Over> {
+    let Some(Proof { tried, idle }) = proof else { return Ok(()) };
+    let address = camera.client().camera().to_string();
+    if tried.as_ref().is_some_and(|tried| tried.camera == address) || !*idle.borrow() {
+        return Ok(());
+    }
+    let found = tokio::select! {
+        found = camera.try_out() => found,
+        () = async { drop(idle.wait_for(|idle| !idle).await) } => {
+            tracing::info!("the camera is needed: it is tried out another time");
+            // It may be on its way, and it says itself when it does not stop.
+            return camera.stop().await.or(Ok(()));
+        }
+    };
+    match found {
+        Ok(found) => {
+            let now = Tried { camera: address, found };
+            *tried = Some(now.clone());
+            ends.tell(Told::Tried(now)).await
+        }
+        Err(error) => {
+            tracing::warn!("the camera could not be tried out: {error}");
+            Ok(())
+        }
+    }
 }
 
 /// The camera on the box's line, if it is the only one: which of several is meant must be said.

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent_camera::driver::{Driver, Told};
-use agent_core::camera::{Action, Camera, Presets};
+use agent_camera::driver::{Driver, Proof, Told};
+use agent_core::camera::{Action, Camera};
 use agent_core::voice_preset::{VoicePreset, VoicePresetConfig};
 use bridgepoint_wire::camera::{CameraAction, CameraOrder, CameraRefusal, Mover};
 use bridgepoint_wire::event::{CommandRefusal, Event};
 use bridgepoint_wire::sound::Heard;
-use tokio::sync::mpsc;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::Agent;
@@ -18,6 +20,8 @@ use crate::durable;
 
 /// In the data folder: where its presets look, and what they are called.
 const PRESETS: &str = "camera-presets.json";
+/// The same: what moving it has shown that it does.
+const TRIED: &str = "camera-tried.json";
 
 /// A camera that moves.
 pub(super) struct Moving {
@@ -25,7 +29,10 @@ pub(super) struct Moving {
     /// Turns it to who speaks; none where that is off.
     voice: Option<VoicePreset>,
     driver: Driver,
+    /// Nobody looks at its picture.
+    idle: watch::Sender<bool>,
     presets: PathBuf,
+    tried: PathBuf,
 }
 
 impl Moving {
@@ -40,22 +47,31 @@ impl Moving {
         let voice = voice.enabled.then(|| VoicePreset::new(now, voice.clone()).ok()).flatten();
         let presets = data_dir.join(PRESETS);
         let core = Camera::new(now, ptz.limits, load(&presets));
-        let (driver, told) = Driver::start(ptz.way.clone());
-        (Self { core, voice, driver, presets }, told)
+        let tried = data_dir.join(TRIED);
+        let (idle, quiet) = watch::channel(false);
+        let (driver, told) = Driver::start(ptz.way.clone(), Some(Proof { tried: load(&tried), idle: quiet }));
+        (Self { core, voice, driver, idle, presets, tried }, told)
     }
 }
 
-/// A box whose presets cannot be read works without them: they can be stored again.
-fn load(file: &Path) -> Presets {
+/// A box that cannot read what it knew works without: presets can be stored again, and the camera tried out again.
+fn load<T: DeserializeOwned + Default>(file: &Path) -> T {
     let read = match std::fs::read(file) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Presets::default(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return T::default(),
         Err(error) => Err(error.to_string()),
     };
     read.unwrap_or_else(|error| {
-        tracing::error!(error, file = %file.display(), "the camera's presets cannot be read: it begins without");
-        Presets::default()
+        tracing::error!(error, file = %file.display(), "what is known of the camera cannot be read: it begins without");
+        T::default()
     })
+}
+
+fn keep<T: Serialize>(what: &T, file: &Path) {
+    let kept = serde_json::to_vec(what).map_err(std::io::Error::other);
+    if let Err(error) = kept.and_then(|bytes| durable::replace(file, &bytes)) {
+        tracing::error!(%error, file = %file.display(), "this is lost at the next start");
+    }
 }
 
 impl Agent {
@@ -67,6 +83,10 @@ impl Agent {
             Told::Here(capabilities) => {
                 tracing::info!(?capabilities, "the camera is here");
                 core.handle_connected(now, capabilities);
+            }
+            Told::Tried(tried) => {
+                tracing::info!(?tried, "the camera was moved to see what it does");
+                keep(&tried, &moving.tried);
             }
             Told::Away => core.handle_disconnected(now),
             Told::Done(ticket) => core.handle_done(now, ticket),
@@ -111,17 +131,16 @@ impl Agent {
 
     /// Carries out what the core wants.
     pub(super) fn settle_camera(&mut self) {
+        if let Some(moving) = &self.moving {
+            let idle = self.session.running().is_none() && self.installing.is_none();
+            moving.idle.send_if_modified(|was| std::mem::replace(was, idle) != idle);
+        }
         while let Some(moving) = &mut self.moving {
             match moving.core.poll_action() {
                 None => return,
                 Some(Action::Call { ticket, call }) => moving.driver.call(ticket, call),
                 Some(Action::Say(event)) => self.say(Event::Camera(event)),
-                Some(Action::Keep) => {
-                    let kept = serde_json::to_vec(moving.core.presets()).map_err(std::io::Error::other);
-                    if let Err(error) = kept.and_then(|bytes| durable::replace(&moving.presets, &bytes)) {
-                        tracing::error!(%error, file = %moving.presets.display(), "a preset is lost at the next start");
-                    }
-                }
+                Some(Action::Keep) => keep(moving.core.presets(), &moving.presets),
             }
         }
     }

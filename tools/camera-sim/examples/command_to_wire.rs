@@ -161,6 +161,7 @@ impl Rig {
             Told::Failed(ticket, fault) => self.core.handle_failed(now, ticket, fault),
             Told::Position(ticket, position) => self.core.handle_position(now, Some(ticket), position),
             Told::Away => bail!("the camera is lost"),
+            Told::Tried(_) => {}
             Told::Fault(text, details) => bail!("{text:?} {details:?}"),
         }
         self.settle();
@@ -173,7 +174,7 @@ async fn measure(
     line: ViscaLine,
     mut sightings: UnboundedReceiver<Seen>,
 ) -> anyhow::Result<[Row; 2]> {
-    let (driver, told) = Driver::start(Way::Visca { line, travel: None, presets: 6 });
+    let (driver, told) = Driver::start(Way::Visca { line, travel: None, presets: 6 }, None);
     let core = Camera::new(Millis(0), Limits::none(), Presets::default());
     let mut rig = Rig { core, driver, told, begun: Instant::now(), here: false, stop: None };
     while !rig.here || rig.stop.is_some() {

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use agent_camera::driver::{Driver, Told, Way};
+use agent_camera::driver::{Driver, Proof, Told, Tried, Way};
 use agent_camera::onvif::login::Credential;
 use agent_core::Millis;
 use agent_core::camera::{Action, Camera, Limits, Presets};
@@ -20,7 +20,7 @@ use bridgepoint_wire::camera::{
 use bridgepoint_wire::text::Text;
 use camera_sim::onvif;
 use sim::Sim;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -113,7 +113,7 @@ struct Rig {
 
 impl Rig {
     fn new((beside, way): (Beside, Way)) -> Self {
-        let (driver, told) = Driver::start(way);
+        let (driver, told) = Driver::start(way, None);
         let core = Camera::new(Millis(0), Limits::none(), Presets::default());
         Self { beside, core, driver, told, begun: Instant::now(), events: Vec::new(), faults: Vec::new() }
     }
@@ -145,6 +145,7 @@ impl Rig {
             Ok(Some(Told::Failed(ticket, fault))) => self.core.handle_failed(now, ticket, fault),
             Ok(Some(Told::Position(ticket, position))) => self.core.handle_position(now, Some(ticket), position),
             Ok(Some(Told::Fault(text, _))) => self.faults.push(text),
+            Ok(Some(Told::Tried(tried))) => panic!("nobody asked for it: {tried:?}"),
             Ok(None) => panic!("the driver has ended"),
             Err(_) => self.core.handle_timeout(now),
         }
@@ -328,4 +329,52 @@ async fn a_camera_that_is_not_there_is_looked_for_and_a_person_is_told_once() {
     let mut rig = Rig::new((beside, way));
     rig.until("a person is told", |rig| !rig.faults.is_empty()).await;
     assert_eq!(rig.faults, [Text::PtzLogin]);
+}
+
+/// What a driver says next, on a busy machine.
+async fn next(told: &mut mpsc::Receiver<Told>) -> Told {
+    timeout(PATIENCE, told.recv()).await.expect("it says nothing").expect("it has ended")
+}
+
+#[tokio::test]
+async fn a_camera_that_claims_more_than_it_does_is_found_out_once_and_not_while_it_is_needed() {
+    let hitches = vec![onvif::Hitch::always(onvif::Fault::AbsoluteDoesNothing)];
+    let device = onvif::Device::start(onvif::Config { hitches, ..onvif::Config::default() }).await.unwrap();
+    let way = Way::Onvif { url: Some(device.address()), account: None };
+    let start = |tried: Option<Tried>, idle| {
+        let (tell, idle) = watch::channel(idle);
+        let (driver, told) = Driver::start(way.clone(), Some(Proof { tried, idle }));
+        (driver, told, tell)
+    };
+    // In a session nobody moves it to see.
+    let (_driver, mut told, _session) = start(None, false);
+    assert!(matches!(next(&mut told).await, Told::Here(_)));
+    assert_eq!(device.presets(), Vec::<String>::new());
+
+    // A session begins in the middle of it.
+    let (_driver, mut told, session) = start(None, true);
+    let deadline = Instant::now() + PATIENCE;
+    while !device.is_moving() {
+        assert!(Instant::now() < deadline, "it is not tried out");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    session.send_replace(false);
+    assert!(matches!(next(&mut told).await, Told::Here(_)));
+    // Sooner than by itself.
+    let needed = Instant::now();
+    while device.is_moving() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    println!("it stands {:?} after it was needed", needed.elapsed());
+    assert!(needed.elapsed() < Duration::from_millis(300), "it goes on although it is needed");
+
+    let (_driver, mut told, _quiet) = start(None, true);
+    let Told::Tried(tried) = next(&mut told).await else { panic!("it was not tried out") };
+    assert_eq!(tried.camera, device.address());
+    assert!(!tried.found.absolute && tried.found.position && tried.found.stop.is_some(), "{tried:?}");
+    assert!(matches!(next(&mut told).await, Told::Here(_)));
+
+    // It is known now.
+    let (_driver, mut told, _quiet) = start(Some(tried), true);
+    assert!(matches!(next(&mut told).await, Told::Here(_)));
 }

@@ -6,11 +6,12 @@
 //! looked at: then moving and stopping, and its own presets, are taken on trust, and nothing else.
 
 use agent_core::Millis;
+use serde::{Deserialize, Serialize};
 
 use crate::ptz::{Position, Speeds};
 
 /// How a device stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopWay {
     /// By `Stop`.
     Stop,
@@ -38,7 +39,7 @@ pub struct Claims {
 
 /// What it does.
 #[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that a device does or does not")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// It says where it looks.
     pub position: bool,
