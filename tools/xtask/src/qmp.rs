@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// QEMU's own loop waits for the disk, and for its turn.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Pushes the reset button of the machine whose monitor is this socket. No program of it hears of that before.
 pub fn reset(monitor: &Path) -> Result<()> {
