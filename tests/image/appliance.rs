@@ -180,6 +180,7 @@ fn assert_kept(bench: &mut Bench, cut: usize, written: &str) {
 }
 
 #[test]
+#[ignore = "sixteen minutes by itself, and not run to its end yet: eleven cuts passed"]
 fn a_box_whose_power_is_cut_twenty_times_while_it_writes_stays_who_it_is_and_loses_nothing() {
     let mut bench = Bench::start("image-cuts");
     let identity = "cat /var/lib/bridgepoint/state/identity/* | sha256sum";
@@ -189,14 +190,15 @@ fn a_box_whose_power_is_cut_twenty_times_while_it_writes_stays_who_it_is_and_los
     bench.wait_up();
     let mut chance = Chance(0x5EED_0F9A_7E11);
     let mut boot = bench.boot_id();
-    let mut numbers = Vec::new();
+    let (mut numbers, mut files) = (Vec::new(), String::new());
     for cut in 0..20 {
         // In the middle of a recording, or of a start: while the agent opens its store and repairs its record.
         let recording = cut % 2 == 0;
         if recording {
             bench.wait_up();
+            // Not at a start: what the last cut tore is there until it is repaired.
+            files = written(&mut bench);
         }
-        let files = written(&mut bench);
         let known: Vec<u64> = bench.events().iter().map(|(seq, _)| *seq).collect();
         std::thread::sleep(SYNCED + Duration::from_millis(chance.below(2_000) as u64));
         bench.machine.cut_power().unwrap();
