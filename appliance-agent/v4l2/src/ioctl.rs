@@ -11,10 +11,6 @@ use std::sync::Arc;
 
 /// `V4L2_CTRL_TYPE_INTEGER`.
 pub const TYPE_INTEGER: u32 = 1;
-/// `V4L2_CTRL_TYPE_BOOLEAN`.
-pub const TYPE_BOOLEAN: u32 = 2;
-/// `V4L2_CTRL_TYPE_MENU`.
-pub const TYPE_MENU: u32 = 3;
 /// `V4L2_CTRL_TYPE_BUTTON`.
 pub const TYPE_BUTTON: u32 = 4;
 /// `V4L2_CTRL_FLAG_DISABLED`.
@@ -52,6 +48,13 @@ pub struct QueryExtCtrl {
     pub dims: [u32; 4],
     /// Zero.
     pub reserved: [u32; 32],
+}
+
+impl QueryExtCtrl {
+    /// Neither disabled nor read-only.
+    pub const fn is_settable(&self) -> bool {
+        self.flags & (FLAG_DISABLED | FLAG_READ_ONLY) == 0
+    }
 }
 
 /// `struct v4l2_ext_control` with the union's 32-bit value.
@@ -218,8 +221,6 @@ mod tests {
             ("VIDIOC_S_EXT_CTRLS", nix::request_code_readwrite!(b'V', 72, size_of::<ExtControls>())),
             ("VIDIOC_QUERY_EXT_CTRL", nix::request_code_readwrite!(b'V', 103, size_of::<QueryExtCtrl>())),
             ("V4L2_CTRL_TYPE_INTEGER", TYPE_INTEGER.into()),
-            ("V4L2_CTRL_TYPE_BOOLEAN", TYPE_BOOLEAN.into()),
-            ("V4L2_CTRL_TYPE_MENU", TYPE_MENU.into()),
             ("V4L2_CTRL_TYPE_BUTTON", TYPE_BUTTON.into()),
             ("V4L2_CTRL_FLAG_DISABLED", FLAG_DISABLED.into()),
             ("V4L2_CTRL_FLAG_READ_ONLY", FLAG_READ_ONLY.into()),

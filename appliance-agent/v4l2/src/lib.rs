@@ -6,9 +6,7 @@
 
 mod ioctl;
 
-pub use ioctl::{
-    ControlNode, FLAG_DISABLED, FLAG_READ_ONLY, Node, QueryExtCtrl, TYPE_BOOLEAN, TYPE_BUTTON, TYPE_INTEGER, TYPE_MENU,
-};
+pub use ioctl::{ControlNode, FLAG_DISABLED, FLAG_READ_ONLY, Node, QueryExtCtrl, TYPE_BUTTON, TYPE_INTEGER};
 
 const CAMERA_CLASS: u32 = 0x009a_0900;
 const CODEC_CLASS: u32 = 0x0099_0900;

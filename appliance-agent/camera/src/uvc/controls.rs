@@ -5,7 +5,7 @@
 use std::io;
 use std::ops::RangeInclusive;
 
-use agent_v4l2::{CAMERA, ControlNode, FLAG_DISABLED, FLAG_READ_ONLY, QueryExtCtrl, TYPE_INTEGER};
+use agent_v4l2::{CAMERA, ControlNode, QueryExtCtrl, TYPE_INTEGER};
 
 /// One control that can be set, `min < max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Control {
 impl Control {
     /// `None` for what cannot be used: another type than a 32-bit number, disabled, read-only, or a range that is none.
     pub fn new(name: &'static str, query: &QueryExtCtrl) -> Option<Self> {
-        let settable = query.kind == TYPE_INTEGER && query.flags & (FLAG_DISABLED | FLAG_READ_ONLY) == 0;
+        let settable = query.kind == TYPE_INTEGER && query.is_settable();
         let (min, max) = (i32::try_from(query.minimum).ok()?, i32::try_from(query.maximum).ok()?);
         // Some cameras say 0, or a step beyond the range. The first means any value, the second only the ends.
         let width = i64::from(max) - i64::from(min);
@@ -157,6 +157,7 @@ pub fn is_gone(error: &io::Error) -> bool {
 mod tests {
     use super::super::double::{Double, number};
     use super::*;
+    use agent_v4l2::{FLAG_DISABLED, FLAG_READ_ONLY};
 
     const PAN: u32 = 0x009a_0908;
     const ZOOM: u32 = 0x009a_090d;

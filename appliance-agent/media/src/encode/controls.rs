@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use agent_v4l2::{CODEC, ControlNode, FLAG_DISABLED, FLAG_READ_ONLY, QueryExtCtrl};
+use agent_v4l2::{CODEC, ControlNode, QueryExtCtrl};
 use gst::prelude::*;
 
 /// `V4L2_MPEG_VIDEO_BITRATE_MODE_CBR`.
@@ -62,7 +62,7 @@ pub(super) fn set_all(element: &gst::Element, kbps: u32, gop: u32) -> Result<Vec
     if deviations.iter().filter(|one| is_period(one) && one.has.is_none()).count() == 1 {
         deviations.retain(|one| !(is_period(one) && one.has.is_none()));
     }
-    let key = with_node(element, |node| Ok(node.query(id(FORCE_KEY_FRAME)).is_ok_and(|query| usable(&query))))?;
+    let key = with_node(element, |node| Ok(node.query(id(FORCE_KEY_FRAME)).is_ok_and(|query| query.is_settable())))?;
     if !key {
         deviations.push(Deviation { control: FORCE_KEY_FRAME, wanted: 1, has: None });
     }
@@ -104,10 +104,6 @@ fn with_node<T>(element: &gst::Element, work: impl FnOnce(&dyn ControlNode) -> i
     work(&node).map_err(|error| error.to_string())
 }
 
-const fn usable(query: &QueryExtCtrl) -> bool {
-    query.flags & (FLAG_DISABLED | FLAG_READ_ONLY) == 0
-}
-
 /// Sets each and reads it back.
 fn set(node: &dyn ControlNode, wanted: &[(&'static str, i32)]) -> io::Result<Vec<Deviation>> {
     let mut deviations = Vec::new();
@@ -120,7 +116,7 @@ fn set(node: &dyn ControlNode, wanted: &[(&'static str, i32)]) -> io::Result<Vec
             }
             Err(error) => return Err(error),
         };
-        if usable(&query)
+        if query.is_settable()
             && let Err(error) = node.set(&[(query.id, fitted(&query, wanted))])
         {
             // It says which value it has instead, below.
