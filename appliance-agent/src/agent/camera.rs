@@ -10,7 +10,6 @@ use bridgepoint_wire::camera::{CameraAction, CameraOrder, CameraRefusal, Mover};
 use bridgepoint_wire::event::{CommandRefusal, Event};
 use bridgepoint_wire::sound::Heard;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -46,30 +45,17 @@ impl Moving {
         // A configuration with faults does not come here.
         let voice = voice.enabled.then(|| VoicePreset::new(now, voice.clone()).ok()).flatten();
         let presets = data_dir.join(PRESETS);
-        let core = Camera::new(now, ptz.limits, load(&presets));
+        let core = Camera::new(now, ptz.limits, durable::load(&presets));
         let tried = data_dir.join(TRIED);
         let (idle, quiet) = watch::channel(false);
-        let (driver, told) = Driver::start(ptz.way.clone(), Some(Proof { tried: load(&tried), idle: quiet }));
+        let (driver, told) = Driver::start(ptz.way.clone(), Some(Proof { tried: durable::load(&tried), idle: quiet }));
         (Self { core, voice, driver, idle, presets, tried }, told)
     }
 }
 
-/// A box that cannot read what it knew works without: presets can be stored again, and the camera tried out again.
-fn load<T: DeserializeOwned + Default>(file: &Path) -> T {
-    let read = match std::fs::read(file) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return T::default(),
-        Err(error) => Err(error.to_string()),
-    };
-    read.unwrap_or_else(|error| {
-        tracing::error!(error, file = %file.display(), "what is known of the camera cannot be read: it begins without");
-        T::default()
-    })
-}
-
+/// Presets can be stored again, and the camera tried out again.
 fn keep<T: Serialize>(what: &T, file: &Path) {
-    let kept = serde_json::to_vec(what).map_err(std::io::Error::other);
-    if let Err(error) = kept.and_then(|bytes| durable::replace(file, &bytes)) {
+    if let Err(error) = durable::save(what, file) {
         tracing::error!(%error, file = %file.display(), "this is lost at the next start");
     }
 }

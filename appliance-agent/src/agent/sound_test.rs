@@ -48,15 +48,11 @@ impl Installed {
 
     /// `None`: none for this site, or none that can be read: it is measured anew.
     fn load(data_dir: &Path, site: &SiteCode) -> Option<Self> {
-        let bytes = std::fs::read(Self::file(data_dir)).ok()?;
-        let installed: Self = serde_json::from_slice(&bytes)
-            .inspect_err(|error| tracing::warn!(%error, "the values of the day of installation cannot be read"))
-            .ok()?;
-        (installed.site == *site).then_some(installed)
+        durable::load::<Option<Self>>(&Self::file(data_dir)).filter(|installed| installed.site == *site)
     }
 
     fn save(&self, data_dir: &Path) -> std::io::Result<()> {
-        durable::replace(&Self::file(data_dir), &serde_json::to_vec(self)?)
+        durable::save(self, &Self::file(data_dir))
     }
 }
 
