@@ -27,6 +27,7 @@ use bridgepoint_wire::{Envelope, SiteCode, Topic};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::array::{self, FromArray};
 use crate::config::Config;
 use crate::ending::Ending;
 use crate::front::{Front, Signals, Why};
@@ -140,6 +141,7 @@ struct Inputs {
     presses: mpsc::Receiver<Press>,
     updates: mpsc::Receiver<Worked>,
     camera: mpsc::Receiver<Told>,
+    array: mpsc::Receiver<FromArray>,
     senses: mpsc::Receiver<Sense>,
     freed: mpsc::Receiver<()>,
     signals: Signals,
@@ -162,10 +164,14 @@ pub async fn run(
         |e: &dyn std::fmt::Display| Ending::world(Text::DiskNotWritable, [&config.runtime_dir.display(), e]);
     let (nursery, media) = Nursery::open(&config.runtime_dir).map_err(|e| runtime_bad(&e))?;
     let (connection, centre) = connect(&identity, left.boot)?;
+    let array = match &config.sound.directions {
+        Some(directions) => array::listen(directions.clone()).map_err(|e| runtime_bad(&e))?,
+        None => mpsc::channel(1).1,
+    };
     let Front { face, presses, glass, freed, senses, answers, signals } = front;
     let (mut agent, updates, camera) = Agent::new(config, identity, store, left, nursery, (face, glass, answers))?;
     agent.installing = installation.map(Installing::new);
-    let inputs = Inputs { centre, media, presses, updates, camera, senses, freed, signals };
+    let inputs = Inputs { centre, media, presses, updates, camera, array, senses, freed, signals };
     let ended = agent.live(inputs).await;
     agent.uplink.say_lost();
     connection.end().await;
@@ -318,6 +324,7 @@ impl Agent {
                 Some(event) = inputs.media.recv() => self.handle_media(event)?,
                 Some(worked) = inputs.updates.recv() => self.handle_worked(worked),
                 Some(told) = inputs.camera.recv() => self.handle_camera(told),
+                Some(told) = inputs.array.recv() => self.handle_array(told),
                 Some(press) = inputs.presses.recv() => self.handle_press(press),
                 Some(sense) = inputs.senses.recv() => self.handle_sense(sense),
                 Some(()) = inputs.freed.recv() => self.tell(ToMedia::ScreenYours),

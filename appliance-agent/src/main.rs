@@ -1,6 +1,7 @@
 //! The appliance's program: control process and media child.
 
 mod agent;
+mod array;
 mod config;
 mod download;
 mod durable;

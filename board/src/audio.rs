@@ -1,7 +1,10 @@
 //! Microphones and loudspeaker.
 
+use std::path::PathBuf;
+
 use crate::keys::{FaultKind, Keys, Resource};
-use crate::reading::Reading;
+use crate::panel::read_i2c_place;
+use crate::reading::{Part, Reading};
 
 /// Microphones and loudspeaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,43 @@ pub struct Alsa {
     pub reference: Option<u8>,
     /// Taken when all microphones are silent.
     pub spare: Option<Spare>,
+    /// From where voices come, where the array tells that itself.
+    pub directions: Option<Directions>,
+}
+
+/// An array that tells by itself from where voices come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directions {
+    /// How it is asked.
+    pub array: ArrayAt,
+    /// What it says of a voice from the front, degrees.
+    pub front_deg: u16,
+    /// Seen from above its degrees grow to the right.
+    pub clockwise: bool,
+}
+
+/// An array's processor, and where it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArrayAt {
+    /// XVF3000 on USB.
+    Xvf3000Usb,
+    /// XVF3800 on USB.
+    Xvf3800Usb,
+    /// XVF3800 on I²C.
+    Xvf3800I2c {
+        /// Such as `/dev/i2c-1`.
+        device: PathBuf,
+        /// 7 bits.
+        address: u8,
+    },
+}
+
+impl Directions {
+    /// What the array says, as an azimuth: 0 to the front, positive to the right, −180 up to 180 degrees.
+    pub fn azimuth_deg(&self, angle_deg: u16) -> f32 {
+        let turned = (i32::from(angle_deg) - i32::from(self.front_deg)) * if self.clockwise { 1 } else { -1 };
+        ((turned + 180).rem_euclid(360) - 180) as f32
+    }
 }
 
 /// One microphone.
@@ -88,7 +128,32 @@ fn read_alsa(keys: &mut Keys, reading: &mut Reading) -> Option<Alsa> {
     }
     let spare = keys.optional_section("spare", &mut reading.faults);
     let spare = spare.and_then(|keys| read_spare(keys, &device, last, reading));
-    Some(Alsa { capture: capture?, channels: channels?, playback, microphones, processed, reference, spare })
+    let directions = keys.optional_section("directions", &mut reading.faults);
+    let directions = directions.and_then(|keys| read_directions(keys, reading));
+    let (capture, channels) = (capture?, channels?);
+    Some(Alsa { capture, channels, playback, microphones, processed, reference, spare, directions })
+}
+
+fn read_directions(mut keys: Keys, reading: &mut Reading) -> Option<Directions> {
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Xvf3000Usb,
+        Xvf3800Usb,
+        Xvf3800I2c,
+    }
+    let kinds =
+        [("xvf3000-usb", Kind::Xvf3000Usb), ("xvf3800-usb", Kind::Xvf3800Usb), ("xvf3800-i2c", Kind::Xvf3800I2c)];
+    let array = match keys.choice("kind", &kinds, "\"xvf3000-usb\"", &mut reading.faults) {
+        Some(Kind::Xvf3000Usb) => Some(ArrayAt::Xvf3000Usb),
+        Some(Kind::Xvf3800Usb) => Some(ArrayAt::Xvf3800Usb),
+        Some(Kind::Xvf3800I2c) => read_i2c_place(&mut keys, Part::Microphones, "0x2C", reading)
+            .map(|(device, address)| ArrayAt::Xvf3800I2c { device, address }),
+        None => None,
+    };
+    let front_deg = keys.number("front_deg", &(0..=359), "0", &mut reading.faults);
+    let clockwise = keys.required("clockwise", "true", &mut reading.faults);
+    keys.finish(&mut reading.faults);
+    Some(Directions { array: array?, front_deg: front_deg?, clockwise: clockwise? })
 }
 
 fn read_channel(keys: &mut Keys, key: &'static str, device: &str, last: i64, reading: &mut Reading) -> Option<u8> {

@@ -15,7 +15,7 @@ mod panel;
 mod profile;
 mod reading;
 
-pub use audio::{Alsa, Audio, Microphone, Spare};
+pub use audio::{Alsa, ArrayAt, Audio, Directions, Microphone, Spare};
 pub use camera::{Camera, Control, Rtsp, Source, Transport, Travel, ViscaLine};
 pub use codec::{Codec, DECODERS, Display, ENCODERS, SOFTWARE_DECODERS, SOFTWARE_ENCODERS};
 pub use machine::{Bootloader, Leds, Locator, SerialPort, SerialPorts, Storage, ThermalZone, Watchdog};

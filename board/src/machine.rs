@@ -22,8 +22,6 @@ pub struct SerialPorts {
     pub camera: Option<SerialPort>,
     /// The front panel's microcontroller.
     pub panel: Option<SerialPort>,
-    /// A microphone array that tells the direction of arrival.
-    pub microphones: Option<SerialPort>,
     /// The kernel's console: named so that nothing else is put on it.
     pub console: Option<SerialPort>,
 }
@@ -129,7 +127,6 @@ pub(crate) enum Port {
 pub(crate) struct Ports {
     pub(crate) camera: Port,
     pub(crate) panel: Port,
-    microphones: Port,
     console: Port,
 }
 
@@ -163,12 +160,7 @@ impl Port {
 
 impl From<Ports> for SerialPorts {
     fn from(ports: Ports) -> Self {
-        Self {
-            camera: ports.camera.found(),
-            panel: ports.panel.found(),
-            microphones: ports.microphones.found(),
-            console: ports.console.found(),
-        }
+        Self { camera: ports.camera.found(), panel: ports.panel.found(), console: ports.console.found() }
     }
 }
 
@@ -176,7 +168,6 @@ pub(crate) fn read_serial(mut keys: Keys, reading: &mut Reading) -> Ports {
     let ports = Ports {
         camera: read_port(&mut keys, "camera", Part::CameraControl, reading),
         panel: read_port(&mut keys, "panel", Part::Panel, reading),
-        microphones: read_port(&mut keys, "microphones", Part::Microphones, reading),
         console: read_port(&mut keys, "console", Part::Console, reading),
     };
     keys.finish(&mut reading.faults);

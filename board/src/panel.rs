@@ -146,18 +146,29 @@ fn read_gpio(keys: &mut Keys, reading: &mut Reading) -> Option<Panel> {
 fn read_i2c(keys: &mut Keys, reading: &mut Reading) -> Option<Panel> {
     let kinds = [("mcp23017", Expander::Mcp23017), ("pcf8574", Expander::Pcf8574)];
     let expander = keys.choice("expander", &kinds, "\"mcp23017\"", &mut reading.faults);
-    let device = read_bus(keys, "\"/dev/i2c-1\"", reading);
-    // The others are reserved. Source: NXP UM10204, table 4.
-    let address = keys.number("address", &(0x08..=0x77), "0x20", &mut reading.faults);
+    let place = read_i2c_place(keys, Part::Panel, "0x20", reading);
     let lines = read_lines(keys, expander.map_or(16, Expander::lines), reading);
-    let bus = device.zip(address).map(|(device, address)| Bus::I2c { device, address });
+    let bus = place.map(|(device, address)| Bus::I2c { device, address });
     Some(Panel::Expander { expander: expander?, bus: bus?, lines: lines? })
+}
+
+/// Bus and 7-bit address of a chip.
+pub(crate) fn read_i2c_place(
+    keys: &mut Keys,
+    part: Part,
+    address: &'static str,
+    reading: &mut Reading,
+) -> Option<(PathBuf, u8)> {
+    let device = read_bus(keys, part, "\"/dev/i2c-1\"", reading);
+    // The others are reserved. Source: NXP UM10204, table 4.
+    let address = keys.number("address", &(0x08..=0x77), address, &mut reading.faults);
+    device.zip(address)
 }
 
 fn read_spi(keys: &mut Keys, reading: &mut Reading) -> Option<Panel> {
     let kinds = [("mcp23s17", Expander::Mcp23s17)];
     let expander = keys.choice("expander", &kinds, "\"mcp23s17\"", &mut reading.faults);
-    let device = read_bus(keys, "\"/dev/spidev0.0\"", reading);
+    let device = read_bus(keys, Part::Panel, "\"/dev/spidev0.0\"", reading);
     let address = keys.number("address", &(0..=7), "0", &mut reading.faults);
     let lines = read_lines(keys, expander.map_or(16, Expander::lines), reading);
     let bus = device.zip(address).map(|(device, address)| Bus::Spi { device, address });
@@ -173,10 +184,10 @@ impl Expander {
     }
 }
 
-fn read_bus(keys: &mut Keys, example: &'static str, reading: &mut Reading) -> Option<PathBuf> {
+fn read_bus(keys: &mut Keys, part: Part, example: &'static str, reading: &mut Reading) -> Option<PathBuf> {
     let bus: Option<PathBuf> = keys.required("bus", example, &mut reading.faults);
     if let Some(bus) = &bus {
-        reading.shared(keys, "bus", Part::Panel, bus);
+        reading.shared(keys, "bus", part, bus);
     }
     bus
 }

@@ -7,8 +7,8 @@ use bridgepoint_wire::text::Lang;
 
 use super::*;
 use crate::{
-    Active, Alsa, Bootloader, Bus, Control, Expander, Line, Lines, Locator, Microphone, Part, Pull, Rtsp, SerialPort,
-    Source, Spare, Transport, Travel, ViscaLine,
+    Active, Alsa, ArrayAt, Bootloader, Bus, Control, Expander, Line, Lines, Locator, Microphone, Part, Pull, Rtsp,
+    SerialPort, Source, Spare, Transport, Travel, ViscaLine,
 };
 
 /// A board with one of everything.
@@ -149,6 +149,7 @@ fn a_whole_board_is_what_it_says() {
         reference: Some(5),
         processed: Some(0),
         spare: Some(Spare { capture: "hw:CARD=Camera".into(), channel: 0 }),
+        directions: None,
     };
     assert_eq!(board.audio, Audio::Alsa(alsa));
     let lamp = |line| Line { line, active: Active::High };
@@ -168,6 +169,27 @@ fn a_whole_board_is_what_it_says() {
     let storage = board.storage.unwrap();
     assert_eq!(storage.bootloader, Bootloader::Uboot);
     assert_eq!(storage.slots[1], Path::new("/dev/disk/by-partlabel/root-b"));
+}
+
+#[test]
+fn an_array_that_tells_directions_says_them_in_its_own_degrees() {
+    let directions =
+        |text: &str| match parse(&with("processed = 0\n", &format!("processed = 0\ndirections = {text}\n"))) {
+            Ok(Board { audio: Audio::Alsa(Alsa { directions: Some(directions), .. }), .. }) => directions,
+            other => panic!("{other:?}"),
+        };
+    let usb = directions(r#"{ kind = "xvf3000-usb", front_deg = 90, clockwise = false }"#);
+    assert_eq!(usb.array, ArrayAt::Xvf3000Usb);
+    assert_eq!([90, 60, 120, 270, 271].map(|angle| usb.azimuth_deg(angle)), [0.0, 30.0, -30.0, -180.0, 179.0]);
+    let i2c = directions(
+        r#"{ kind = "xvf3800-i2c", bus = "/dev/i2c-1", address = 0x2C, front_deg = 350, clockwise = true }"#,
+    );
+    assert_eq!(i2c.array, ArrayAt::Xvf3800I2c { device: "/dev/i2c-1".into(), address: 0x2C });
+    assert_eq!([350, 0, 320, 359].map(|angle| i2c.azimuth_deg(angle)), [0.0, 10.0, -30.0, 9.0]);
+    let nowhere = r#"processed = 0
+directions = { kind = "xvf3800-i2c", bus = "/dev/i2c-1", front_deg = 0, clockwise = true }
+"#;
+    one_fault(parse(&with("processed = 0\n", nowhere)), "audio.directions.address", &["0x2C"]);
 }
 
 #[test]

@@ -38,9 +38,10 @@ fn words(text: &str, key: &str) -> Vec<&'static str> {
 }
 
 /// Sections that say of which kind they are.
-const OF_KINDS: [&str; 7] = ["camera", "camera.control", "display", "audio", "panel", "watchdog", "storage"];
+const OF_KINDS: [&str; 8] =
+    ["camera", "camera.control", "display", "audio", "audio.directions", "panel", "watchdog", "storage"];
 /// The others: name, and what makes the parser look into them.
-const PLAIN: [(&str, &str); 17] = [
+const PLAIN: [(&str, &str); 16] = [
     ("", ""),
     ("camera.stream", "[camera]\nkind = \"rtsp\"\n[camera.stream]\n"),
     (
@@ -58,14 +59,17 @@ const PLAIN: [(&str, &str); 17] = [
     ("serial", "[serial]\n"),
     ("serial.camera", "[serial.camera]\n"),
     ("serial.panel", "[serial.panel]\n"),
-    ("serial.microphones", "[serial.microphones]\n"),
     ("serial.console", "[serial.console]\n"),
     ("thermal[0]", "[[thermal]]\n"),
 ];
 
-/// What the parser is shown of a section of a kind. A part of the camera is looked at only where the camera is known.
+/// What the parser is shown of a section of a kind. A part of something is looked at only where that is known.
 fn of_kind(section: &str, kind: &str) -> String {
-    let around = if section == "camera.control" { "[camera]\nkind = \"clip\"\n" } else { "" };
+    let around = match section {
+        "camera.control" => "[camera]\nkind = \"clip\"\n",
+        "audio.directions" => "[audio]\nkind = \"alsa\"\n",
+        _ => "",
+    };
     format!("{around}[{section}]\nkind = \"{kind}\"\n")
 }
 

@@ -216,7 +216,7 @@ fn a_voice_is_placed_by_the_channels_that_the_board_names() {
         .iter()
         .filter_map(|(_, heard)| match heard {
             Heard::From(bearing) => Some((bearing.azimuth_deg - azimuth).abs()),
-            Heard::Quiet | Heard::Unplaced => None,
+            Heard::Quiet | Heard::Unplaced | Heard::Voice { .. } => None,
         })
         .collect();
     errors.sort_by(f32::total_cmp);

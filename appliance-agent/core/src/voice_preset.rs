@@ -267,6 +267,7 @@ impl VoicePreset {
         let lively = self.lively.handle_heard(now, heard);
         let azimuth = match heard {
             Heard::From(bearing) if lively => Some(bearing.azimuth_deg),
+            Heard::Voice { azimuth_deg } => Some(azimuth_deg),
             Heard::From(_) | Heard::Unplaced | Heard::Quiet => None,
         };
         let Some(azimuth) = azimuth else {
@@ -319,7 +320,7 @@ impl Lively {
     fn handle_heard(&mut self, now: Millis, heard: Heard) -> bool {
         let level = match heard {
             Heard::From(bearing) => bearing.level_dbfs,
-            Heard::Unplaced => return self.is_lively(),
+            Heard::Unplaced | Heard::Voice { .. } => return self.is_lively(),
             Heard::Quiet => f32::NEG_INFINITY,
         };
         self.levels.push_back((now, level));

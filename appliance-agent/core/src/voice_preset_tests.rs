@@ -102,6 +102,22 @@ fn noise_without_a_direction_turns_nothing() {
 }
 
 #[test]
+fn an_array_that_knows_voices_is_believed_without_a_second_look_at_their_level() {
+    let mut room = Room::new(config());
+    room.quiet(2_000);
+    // As an array tells it, ten times a second: two words, and a pause in which its angle is an old one.
+    for n in 0..40 {
+        room.now = room.now.after(100);
+        let heard = if n % 8 < 6 { Heard::Voice { azimuth_deg: -40.0 } } else { Heard::Quiet };
+        if let Some(preset) = room.voice.handle_heard(room.now, heard, None) {
+            room.told.push((room.now.0, preset.get()));
+        }
+    }
+    let [(at, 1)] = room.told[..] else { panic!("{:?}", room.told) };
+    assert!((3_500..4_200).contains(&at), "{at}");
+}
+
+#[test]
 fn a_preset_is_held_before_the_next_is_shown() {
     let mut room = Room::new(config());
     room.speech(2_000, -40.0);

@@ -9,11 +9,13 @@ use agent_core::voice_preset::{VoicePreset, VoicePresetConfig};
 use bridgepoint_wire::camera::{CameraAction, CameraOrder, CameraRefusal, Mover};
 use bridgepoint_wire::event::{CommandRefusal, Event};
 use bridgepoint_wire::sound::Heard;
+use bridgepoint_wire::text::Text;
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::Agent;
+use crate::array::FromArray;
 use crate::config::Ptz;
 use crate::durable;
 
@@ -95,6 +97,17 @@ impl Agent {
         // The camera hears of it before the centre does.
         self.settle_camera();
         taken
+    }
+
+    /// Of an array that tells directions itself.
+    pub(super) fn handle_array(&mut self, told: FromArray) {
+        match told {
+            FromArray::Heard(heard) => self.handle_heard(heard),
+            FromArray::Gone(reason) => {
+                tracing::warn!("{}", Text::ArrayTellsNothing.both(&[&reason]));
+                self.say(Event::Fault { text: Text::ArrayTellsNothing.name().into(), details: vec![reason] });
+            }
+        }
     }
 
     /// Who speaks is shown, where the site wants that and no person has the camera.

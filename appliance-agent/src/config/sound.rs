@@ -3,7 +3,7 @@
 use agent_core::selftest::Thresholds;
 use agent_core::voice_preset::VoicePresetConfig;
 use bridgepoint_board::keys::{Fault, FaultKind, Keys};
-use bridgepoint_board::{Alsa, Audio, Board, Source};
+use bridgepoint_board::{Alsa, Audio, Board, Directions, Source};
 use bridgepoint_wire::local::{Camera, Loudspeaker};
 use bridgepoint_wire::sound::{Microphone, MicrophoneLimits, Microphones, Spare};
 
@@ -18,6 +18,8 @@ pub struct Sound {
     pub server: bool,
     /// Who speaks is shown.
     pub voice_preset: VoicePresetConfig,
+    /// The array that is asked who speaks where. None: nobody wants to know, or its channels tell.
+    pub directions: Option<Directions>,
     /// How far from the day of installation is still the same.
     pub test: Thresholds,
 }
@@ -65,22 +67,24 @@ impl Said {
             Audio::Alsa(alsa) if !stands_in => Some(alsa),
             Audio::Alsa(_) | Audio::None => None,
         };
-        let directions = self.voice_preset.enabled;
+        let wanted = self.voice_preset.enabled;
+        let told = alsa.and_then(|alsa| alsa.directions.clone()).filter(|_| wanted && self.device.is_none());
         let microphones = match (self.device, alsa) {
             (Some(device), _) => Some(single(device, self.limits)),
-            (None, Some(alsa)) => Some(of_board(alsa, self.limits, directions)),
+            (None, Some(alsa)) => Some(of_board(alsa, self.limits, wanted && told.is_none())),
             (None, None) => None,
         };
         let placed = |described: &Microphones| {
             described.microphones.len() > 1 && described.microphones.iter().all(|one| one.place_m.is_some())
         };
-        if directions && !microphones.as_ref().is_some_and(placed) {
-            let got = "these microphones, which tell no direction (position_mm is missing)".to_owned();
+        if wanted && told.is_none() && !microphones.as_ref().is_some_and(placed) {
+            let got = "these microphones, which tell no direction (neither position_mm nor directions)".to_owned();
             keys.fault("voice_preset", FaultKind::Wrong { got, example: "{ enabled = false }" }, faults);
         }
         let playback = alsa.and_then(|alsa| alsa.playback.clone());
         let loudspeaker = playback.map(|device| Loudspeaker { device, volume: self.volume });
-        Sound { microphones, loudspeaker, server: self.server, voice_preset: self.voice_preset, test: self.test }
+        let Self { server, voice_preset, test, .. } = self;
+        Sound { microphones, loudspeaker, server, voice_preset, directions: told, test }
     }
 }
 
@@ -114,12 +118,19 @@ mod tests {
 
     const ARRAY: &str = "[audio]\nkind = \"alsa\"\ncapture = \"array\"\nchannels = 3\nplayback = \"speaker\"\nmicrophones = [{ channel = 1, position_mm = [-40, 0] }, { channel = 2, position_mm = [40, 0] }]\nprocessed = 0\nspare = { capture = \"camera\", channel = 1 }";
 
+    /// An array that tells directions, whose microphones' places nobody has measured.
+    const TELLS: &str = "[audio]\nkind = \"alsa\"\ncapture = \"array\"\nchannels = 3\nmicrophones = [{ channel = 1 }]\ndirections = { kind = \"xvf3000-usb\", front_deg = 0, clockwise = true }";
+
     fn load(text: &str) -> Result<Sound, Faults> {
+        load_with(ARRAY, text)
+    }
+
+    fn load_with(audio: &str, text: &str) -> Result<Sound, Faults> {
         let folder = tempfile::tempdir().unwrap();
         let board = include_str!("../../../board/sim/board.toml");
         std::fs::write(
             folder.path().join("board.toml"),
-            board.replace("[audio]\n# The sound is in the clip.\nkind = \"none\"", ARRAY),
+            board.replace("[audio]\n# The sound is in the clip.\nkind = \"none\"", audio),
         )
         .unwrap();
         let head = "data_dir = \"d\"\nrecords_dir = \"r\"\nruntime_dir = \"r\"\nserial = \"s\"\n";
@@ -151,6 +162,10 @@ mod tests {
         assert!(load(zone).unwrap().microphones.unwrap().directions);
         let keys = |text: &str| load(text).unwrap_err().0.into_iter().map(|fault| fault.key).collect::<Vec<_>>();
         assert_eq!(keys(&format!("audio = \"default\"\n{zone}")), ["voice_preset"]);
+        let told = load_with(TELLS, zone).unwrap();
+        assert!(told.directions.is_some() && !told.microphones.unwrap().directions, "it is asked, not worked out");
+        assert!(load_with(TELLS, "").unwrap().directions.is_none(), "off by default");
+        assert!(load_with(TELLS, &format!("audio = \"default\"\n{zone}")).is_err());
         let narrow = zone.replace("to_deg = 60", "to_deg = -59");
         assert_eq!(keys(&narrow), ["voice_preset"]);
         assert_eq!(keys("[loudspeaker]\nvolume = 101"), ["loudspeaker.volume"]);

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod expander;
+pub mod mic_array;
 pub mod visca;
 
 pub use bridgepoint_panel::Millis;

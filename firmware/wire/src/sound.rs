@@ -74,6 +74,11 @@ pub enum Heard {
     Unplaced,
     /// Something from there.
     From(Bearing),
+    /// A voice from there, of an array that tells voices from noise itself.
+    Voice {
+        /// As [`Bearing::azimuth_deg`].
+        azimuth_deg: f32,
+    },
 }
 
 /// A direction.

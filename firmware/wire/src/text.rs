@@ -431,6 +431,11 @@ texts! {
         vi: ["Micro số {0} không có tín hiệu.", "Thiết bị chuyển sang micro dự phòng nếu có.", "Kiểm tra cáp, nguồn và nút tắt của micro này."],
         en: ["Microphone {0} gives no signal.", "The box takes a spare one if there is one.", "Check this microphone's cable, power and mute switch."]
     }
+    /// {0} why.
+    ArrayTellsNothing {
+        vi: ["Cụm micro không cho biết ai đang nói ở hướng nào ({0}).", "Tiếng vẫn thu bình thường, nhưng camera không tự quay về người nói.", "Xem dây USB của cụm micro; nếu vẫn không được, rút ra, đợi 10 giây rồi cắm lại."],
+        en: ["The microphone array does not say from where voices come ({0}).", "Sound is captured as before, but the camera does not turn to who speaks.", "Look at the array's USB cable; if that does not help, unplug it, wait 10 seconds and plug it in again."]
+    }
     /// {0} channel, counted from 1.
     MicrophoneStuck {
         vi: ["Micro số {0} chỉ cho một giá trị không đổi.", "Đường dây hoặc bộ chuyển đổi của micro bị treo.", "Rút micro ra, đợi 10 giây rồi cắm lại."],

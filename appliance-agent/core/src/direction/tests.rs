@@ -70,7 +70,7 @@ fn listen(finder: &mut DirectionFinder, channels: &[Vec<f32>]) -> Vec<Heard> {
 fn bearings(heard: &[Heard]) -> Vec<Bearing> {
     let bearing = |heard: &Heard| match heard {
         Heard::From(bearing) => Some(*bearing),
-        Heard::Quiet | Heard::Unplaced => None,
+        Heard::Quiet | Heard::Unplaced | Heard::Voice { .. } => None,
     };
     heard.iter().filter_map(bearing).collect()
 }
