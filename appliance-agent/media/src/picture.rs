@@ -59,6 +59,8 @@ fn fit((width, height): (u32, u32), par: (i32, i32), limit: (u32, u32)) -> (u32,
 pub struct Scaler {
     resizer: Resizer,
     options: ResizeOptions,
+    /// A plane halved once, twice, and so on; kept from picture to picture.
+    halves: Vec<Vec<u8>>,
 }
 
 impl Default for Scaler {
@@ -67,6 +69,7 @@ impl Default for Scaler {
         Self {
             resizer: Resizer::new(),
             options: ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)),
+            halves: Vec::new(),
         }
     }
 }
@@ -121,15 +124,27 @@ impl Scaler {
         };
         let (to_width, to_height) = size(target.info());
         let to_stride = target.plane_stride()[plane as usize] as usize;
-        if (width, height) == (2 * to_width, 2 * to_height) {
-            halve(data, stride as usize, target.plane_data_mut(plane).ok()?, to_stride, to_width as usize);
-            return Some(());
+        let to = target.plane_data_mut(plane).ok()?;
+        let (mut width, mut height, mut stride, mut halved) = (width, height, stride, 0);
+        while width.is_multiple_of(2) && height.is_multiple_of(2) && width >= 2 * to_width && height >= 2 * to_height {
+            (width, height) = (width / 2, height / 2);
+            self.halves.resize(self.halves.len().max(halved + 1), Vec::new());
+            let (before, after) = self.halves.split_at_mut(halved);
+            let from = before.last().map_or(data, Vec::as_slice);
+            if (width, height) == (to_width, to_height) {
+                halve(from, stride as usize, to, to_stride, width as usize);
+                return Some(());
+            }
+            after[0].resize((width * height) as usize, 0);
+            halve(from, stride as usize, &mut after[0], width as usize, width as usize);
+            (stride, halved) = (width, halved + 1);
         }
+        let data = halved.checked_sub(1).map_or(data, |last| &self.halves[last]);
         let from = TypedImageRef::<U8>::from_buffer(stride, height, data).ok()?;
         let options = self.options.crop(0.0, 0.0, width.into(), height.into());
         let mut scaled = TypedImage::<U8>::new(to_width, to_height);
         self.resizer.resize_typed(&from, &mut scaled, &options).ok()?;
-        let rows = target.plane_data_mut(plane).ok()?.chunks_mut(to_stride);
+        let rows = to.chunks_mut(to_stride);
         for (row, pixels) in rows.zip(scaled.pixels().chunks_exact(to_width as usize)) {
             for (to, pixel) in row.iter_mut().zip(pixels) {
                 *to = pixel.0;
@@ -139,14 +154,20 @@ impl Scaler {
     }
 }
 
-/// Half the size: each pixel is the mean of four. The usual case (720p to 360p), and a quarter of the general one's work.
+/// Of two neighbours: as halves of one word, which is what the processor does sixteen of at once.
+const fn sum(pair: [u8; 2]) -> u16 {
+    let word = u16::from_ne_bytes(pair);
+    (word & 0xFF) + (word >> 8)
+}
+
+/// Half the size: each pixel is the mean of four. A picture of 720p becomes a tile of 9 or 16 by this alone, and any other
+/// is brought near its size: a quarter of the general way's work.
 fn halve(from: &[u8], stride: usize, to: &mut [u8], to_stride: usize, width: usize) {
     for (pair, row) in from.chunks(2 * stride).zip(to.chunks_mut(to_stride)) {
         let (upper, lower) = pair.split_at(stride);
-        let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+        let pairs = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
         for (pixel, (up, low)) in row.iter_mut().take(width).zip(pairs) {
-            let sum = u16::from(up[0]) + u16::from(up[1]) + u16::from(low[0]) + u16::from(low[1]);
-            *pixel = ((sum + 2) / 4) as u8;
+            *pixel = ((sum(*up) + sum(*low) + 2) / 4) as u8;
         }
     }
 }
@@ -163,6 +184,41 @@ mod tests {
         let mut to = [9; 6];
         halve(from.as_flattened(), 6, &mut to, 3, 2);
         assert_eq!(to, [15, 35, 9, 1, 0, 9]);
+    }
+
+    /// Luma rises evenly to the right and downwards, so that a mean is what is in the middle; colours are all grey.
+    fn slope(width: u32, height: u32) -> Picture {
+        let info = VideoInfo::builder(VideoFormat::I420, width, height).build().unwrap();
+        let mut bytes = vec![128; info.size()];
+        for (y, row) in bytes.chunks_mut(info.stride()[0] as usize).take(height as usize).enumerate() {
+            for (x, pixel) in row.iter_mut().enumerate() {
+                *pixel = ((x + 2 * y) / 8) as u8;
+            }
+        }
+        Picture { buffer: gst::Buffer::from_slice(bytes), info }
+    }
+
+    #[test]
+    fn by_halves_or_not_a_smaller_picture_is_the_same_picture() {
+        gst::init().unwrap();
+        let (from, mut scaler) = (slope(1_280, 360), Scaler::default());
+        // Once, twice and three times the half; between them; one side that cannot be halved; nearly the same size.
+        for (width, height) in
+            [(640, 180), (320, 90), (160, 45), (426, 120), (300, 90), (214, 60), (320, 300), (1_278, 358)]
+        {
+            let small = scaler.scale(&from, (width, height)).unwrap();
+            let frame = VideoFrameRef::from_buffer_ref_readable(&small.buffer, &small.info).unwrap();
+            let (data, stride) = (frame.plane_data(0).unwrap(), frame.plane_stride()[0] as usize);
+            // In the middle of what a pixel covers.
+            let place = |n: u32, of: u32, whole: u32| (f64::from(n) + 0.5) * f64::from(whole) / f64::from(of) - 0.5;
+            for (x, y) in [(5, 5), (width / 2, height / 2), (width - 6, height - 6)] {
+                let wanted = (place(x, width, 1_280) + 2.0 * place(y, height, 360)) / 8.0;
+                let got = f64::from(data[y as usize * stride + x as usize]);
+                assert!((got - wanted).abs() < 1.5, "{width} × {height} at {x}, {y}: {got} instead of {wanted:.1}");
+            }
+            let colours = frame.plane_data(1).unwrap().chunks(frame.plane_stride()[1] as usize);
+            assert!(colours.flat_map(|row| &row[..width as usize / 2]).all(|pixel| *pixel == 128));
+        }
     }
 
     #[test]
