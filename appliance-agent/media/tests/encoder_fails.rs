@@ -82,9 +82,9 @@ fn hardware_is_set_through_its_own_file_for_each_of_two_encodings() {
     };
     assert_eq!(rates(), [400_000, 800_000]);
     for one in hardware::values() {
-        let set = ["BITRATE_MODE", "REPEAT_SEQ_HEADER", "H264_I_PERIOD"]
+        let set = ["BITRATE_MODE", "REPEAT_SEQ_HEADER", "H264_I_PERIOD", "H264_PROFILE"]
             .map(|name| one[&*format!("V4L2_CID_MPEG_VIDEO_{name}")]);
-        assert_eq!(set, [1, 1, 50]);
+        assert_eq!(set, [1, 1, 50, 2]);
     }
     // To its own steps.
     encodings.order_thumb(Some(VideoOrder { kbps: 191, ..THUMB }));

@@ -25,15 +25,13 @@ pub const CAMERA: [(&str, u32); 9] = [
 ];
 
 /// Controls of an H.264 encoder (kernel documentation, *Codec Control Reference*), by the kernel's names.
-pub const CODEC: [(&str, u32); 10] = [
+pub const CODEC: [(&str, u32); 8] = [
     ("V4L2_CID_MPEG_VIDEO_B_FRAMES", CODEC_CLASS + 202),
     ("V4L2_CID_MPEG_VIDEO_GOP_SIZE", CODEC_CLASS + 203),
     ("V4L2_CID_MPEG_VIDEO_BITRATE_MODE", CODEC_CLASS + 206),
     ("V4L2_CID_MPEG_VIDEO_BITRATE", CODEC_CLASS + 207),
     ("V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER", CODEC_CLASS + 226),
     ("V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME", CODEC_CLASS + 229),
-    ("V4L2_CID_MPEG_VIDEO_HEADER_MODE", CODEC_CLASS + 216),
     ("V4L2_CID_MPEG_VIDEO_H264_I_PERIOD", CODEC_CLASS + 358),
-    ("V4L2_CID_MPEG_VIDEO_H264_LEVEL", CODEC_CLASS + 359),
     ("V4L2_CID_MPEG_VIDEO_H264_PROFILE", CODEC_CLASS + 363),
 ];

@@ -12,6 +12,8 @@ use gst::prelude::*;
 
 /// `V4L2_MPEG_VIDEO_BITRATE_MODE_CBR`.
 const CONSTANT: i32 = 1;
+/// `V4L2_MPEG_VIDEO_H264_PROFILE_MAIN`: without B pictures every decoder of ours takes it, and it has CABAC.
+const MAIN: i32 = 2;
 /// A driver has steps: so far from what was ordered, in percent, a bit rate is still the one that was ordered.
 const BITRATE_MAY_DIFFER: i64 = 5;
 const BITRATE: &str = "V4L2_CID_MPEG_VIDEO_BITRATE";
@@ -54,6 +56,7 @@ pub(super) fn set_all(element: &gst::Element, kbps: u32, gop: u32) -> Result<Vec
         ("V4L2_CID_MPEG_VIDEO_GOP_SIZE", gop as i32),
         ("V4L2_CID_MPEG_VIDEO_H264_I_PERIOD", gop as i32),
         ("V4L2_CID_MPEG_VIDEO_B_FRAMES", 0),
+        ("V4L2_CID_MPEG_VIDEO_H264_PROFILE", MAIN),
         ("V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER", 1),
     ];
     let mut deviations = with_node(element, |node| set(node, &all))?;
@@ -217,6 +220,6 @@ mod tests {
         let is_name = |rest: &str| !rest.is_empty() && !rest.contains(' ');
         let words = include_str!("controls.rs").split('"');
         let used = words.filter(|word| word.strip_prefix("V4L2_CID_MPEG_VIDEO_").is_some_and(is_name));
-        assert!(used.map(id).inspect(|id| assert_ne!(*id, 0)).count() >= 7);
+        assert!(used.map(id).inspect(|id| assert_ne!(*id, 0)).count() >= 8);
     }
 }

@@ -58,6 +58,7 @@ fn query(wanted: u32) -> Option<QueryExtCtrl> {
         number("V4L2_CID_MPEG_VIDEO_BITRATE_MODE", 0, 1, 1),
         number("V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER", 0, 1, 1),
         number("V4L2_CID_MPEG_VIDEO_H264_I_PERIOD", 0, 0x7FFF_FFFF, 1),
+        number("V4L2_CID_MPEG_VIDEO_H264_PROFILE", 0, 4, 1),
         QueryExtCtrl { flags: FLAG_READ_ONLY, ..number("V4L2_CID_MPEG_VIDEO_B_FRAMES", 0, 0, 1) },
         QueryExtCtrl { kind: TYPE_BUTTON, ..number("V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME", 0, 0, 0) },
     ];
