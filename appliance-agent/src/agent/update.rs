@@ -150,20 +150,20 @@ impl Agent {
             }
             match updating.core.poll_action() {
                 None => return,
-                Some(Action::Keep(job)) => {
-                    tracing::info!(step = ?job.as_ref().map(|job| job.step), "update");
-                    updating.unkept = Some(job);
-                }
-                Some(Action::Say(event)) => self.say(event),
-                Some(action) => self.begin_update(action),
+                Some(action) => self.carry_out_update(action),
             }
         }
     }
 
-    fn begin_update(&self, action: Action) {
-        let Some(updating) = &self.updating else { return };
+    fn carry_out_update(&mut self, action: Action) {
+        let Some(updating) = &mut self.updating else { return };
         let (rauc, bundle) = (updating.rauc.clone(), updating.files.bundle.clone());
         match action {
+            Action::Say(event) => self.say(event),
+            Action::Keep(job) => {
+                tracing::info!(step = ?job.as_ref().map(|job| job.step), "update");
+                updating.unkept = Some(job);
+            }
             Action::Download(order) => {
                 let (ca_pem, tell) = (self.identity.ca_pem.clone(), updating.tell.clone());
                 // A thread of its own, not the runtime's: the program does not wait for it when it ends.
@@ -192,7 +192,6 @@ impl Agent {
                     tracing::error!(%error, file = %updating.reboot.display(), "a restart could not be asked for");
                 }
             }
-            Action::Keep(_) | Action::Say(_) => unreachable!("carried out by the caller"),
         }
     }
 }

@@ -115,11 +115,6 @@ impl OnvifCamera {
         &self.profile
     }
 
-    /// What it claims.
-    pub const fn claims(&self) -> Claims {
-        self.claims
-    }
-
     /// Places that this program keeps for it: to be stored, and given back in [`Settings`].
     pub fn spots(&self) -> Vec<(Spot, Position)> {
         self.spots.all()

@@ -11,7 +11,6 @@ mod harness;
 mod systick;
 mod uart;
 
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use bridgepoint_panel::boards::{Layout, MPS2_AN386};
 use bridgepoint_panel::{Level, Millis};
@@ -110,8 +109,6 @@ impl Watchdog {
 /// Half of the watchdog's time is over. The next expiry resets the board; there is nothing to save before.
 #[exception]
 unsafe fn NonMaskableInt() {
-    static SEEN: AtomicBool = AtomicBool::new(false);
-    SEEN.store(true, Ordering::Relaxed);
     loop {
         cortex_m::asm::nop();
     }
