@@ -521,6 +521,7 @@ impl Agent {
             encoder_fps: self.meters.encoder_fps,
             mic_dbfs: self.meters.mic_dbfs,
             channels_dbfs: self.meters.channels_dbfs.clone(),
+            loudspeaker: self.volume(),
             link: self.meters.link.clone(),
             clock_offset_ms: self.server_clock.offset_ms(),
             version: VERSION.into(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridgepoint_wire::SiteCode;
-use bridgepoint_wire::local::{FromMedia, MediaConfig, Reader, ToMedia, encode};
+use bridgepoint_wire::local::{FromMedia, Lettering, MediaConfig, Reader, ToMedia, encode};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,6 +38,10 @@ pub fn media_config(config: &Config, site: SiteCode, keys: &MediaKeys) -> MediaC
         dtls_cert: keys.dtls_cert(),
         dtls_key: keys.dtls_key(),
         screen: config.screen.as_ref().map(|screen| screen.at.clone()),
+        lettering: config.screen.as_ref().map(|screen| Lettering {
+            fonts: screen.fonts.clone().map(|file| file.display().to_string()),
+            lang: screen.lang,
+        }),
     }
 }
 

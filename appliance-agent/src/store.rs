@@ -258,7 +258,14 @@ mod tests {
     #[test]
     fn everything_is_there_again_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let twin = Desired { version: 4, site: "17611".parse().unwrap(), name: "Tri Lễ".into(), calls: vec![] };
+        let twin = Desired {
+            version: 4,
+            site: "17611".parse().unwrap(),
+            name: "Tri Lễ".into(),
+            calls: vec![],
+            loudspeaker: None,
+            planned: vec![],
+        };
         {
             let (store, left) = Store::open(folder.path(), &owner("a")).unwrap();
             assert_eq!(left, Left { boot: 1, events: (1, 1), high: 0, twin: None, running: None });

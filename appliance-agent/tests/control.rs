@@ -208,7 +208,14 @@ fn a_bad_twin_is_refused_and_the_last_good_one_stays() {
     centre.event_until("an older twin", |event| refused(event, Some(2)));
     centre.desire(4, &[SITE]);
     centre.event_until("a twin that calls itself", |event| refused(event, Some(4)));
-    let desired = Desired { version: 9, site: "1".parse().unwrap(), name: "X".into(), calls: vec![] };
+    let desired = Desired {
+        version: 9,
+        site: "1".parse().unwrap(),
+        name: "X".into(),
+        calls: vec![],
+        loudspeaker: None,
+        planned: vec![],
+    };
     let topic = Topic::Desired(appliance());
     centre.post(&topic, &Envelope::new(9, now_ms(), desired).to_bytes(), None, false);
     centre.event_until("an unsigned twin", |event| refused(event, Some(9)));

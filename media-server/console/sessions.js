@@ -3,6 +3,7 @@ import { api } from "./api.js";
 import { chip, faultNodes, h, mark, put, setChip } from "./dom.js";
 import { duration, moment } from "./format.js";
 import { startedBy } from "./events.js";
+import { plannedCard } from "./planned.js";
 import { banners } from "./sites.js";
 import { t } from "./texts.js";
 
@@ -57,7 +58,9 @@ export function sessionsPage(main, live) {
     h("button", { type: "button", class: "small", onclick: all(false) }, t("sessions.no_one"))),
   hint, list, says, h("div", { class: "actions start" }, start));
 
-  main.append(h("div", { class: "page-head" }, h("h1", {}, t("sessions.title"))), running, form, recentCard);
+  const planned = plannedCard(live);
+
+  main.append(h("div", { class: "page-head" }, h("h1", {}, t("sessions.title"))), running, form, planned.node, recentCard);
 
   function pick(site) {
     const box = h("input", { type: "checkbox", value: site.code, onchange: () => {
@@ -88,6 +91,7 @@ export function sessionsPage(main, live) {
     hint.hidden = !live.known || sites.some(free);
     start.disabled = starting || count === 0 || !live.known || live.state === "lost";
     put(start, starting ? t("sessions.starting") : count > 0 ? t("sessions.start_n", count) : t("sessions.start"));
+    planned.update();
     showRecent();
   }
 

@@ -2,6 +2,7 @@
 import { api } from "./api.js";
 import { cameraPart } from "./camera.js";
 import { reportPart } from "./report.js";
+import { loudspeakerPart } from "./loudspeaker.js";
 import { soundTestPart } from "./soundtest.js";
 import { button, chip, dialog, fault, faultNodes, h, level, mark, notice, put, setChip } from "./dom.js";
 import { age, bytes, duration, moment, number, plain } from "./format.js";
@@ -181,7 +182,7 @@ function secret(label, value, kind = "") {
 
 function manage(live, site) {
   return dialog(t("sites.manage_of", `${site.name} (${site.code})`), (close) => [
-    site.appliance ? cameraPart(site) : null, enrolPart(site), reportPart(site), site.appliance ? soundTestPart(site) : null, callsPart(live, site), whipPart(site),
+    site.appliance ? cameraPart(site) : null, enrolPart(site), reportPart(site), site.health?.loudspeaker ? loudspeakerPart(site) : null, site.appliance ? soundTestPart(site) : null, callsPart(live, site), whipPart(site),
     h("div", { class: "actions" }, button(t("app.close"), () => close(), { kind: "primary" })),
   ], { wide: true });
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bridgepoint_wire::enrol::Enrolled;
 use bridgepoint_wire::event::Event;
-use bridgepoint_wire::twin::Desired;
+use bridgepoint_wire::twin::{Desired, Volume};
 use bridgepoint_wire::{ApplianceId, Envelope, SessionId, SiteCode, Topic};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use serde::Serialize;
@@ -15,8 +15,12 @@ use server_core::session::Session;
 
 use crate::codes::CodeRecord;
 
+mod planned;
+
+pub use planned::PlannedRecord;
+
 /// Each step leads from its index's schema version to the next; released steps are never edited.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     r"
     CREATE TABLE sites (code TEXT PRIMARY KEY, name TEXT NOT NULL, calls TEXT NOT NULL DEFAULT '[]', appliance TEXT,
                         twin INTEGER NOT NULL DEFAULT 1, whip TEXT) STRICT;
@@ -46,6 +50,12 @@ const MIGRATIONS: [&str; 3] = [
     r#"
     CREATE INDEX sound_tests ON events (site, stored_at_ms) WHERE body LIKE '{"SoundTested":%';
 "#,
+    r"
+    ALTER TABLE sites ADD COLUMN loudspeaker TEXT;
+    CREATE TABLE planned (id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, title TEXT NOT NULL,
+                          sites TEXT NOT NULL) STRICT;
+    CREATE INDEX planned_by_time ON planned (at_ms);
+",
 ];
 
 /// Why the store failed.
@@ -196,13 +206,25 @@ impl Store {
         Ok(())
     }
 
+    /// How loud the return is at a site; none: as its box's own configuration says.
+    pub fn set_loudspeaker(&self, code: &SiteCode, volume: Option<Volume>) -> Result<()> {
+        let volume = volume.map(|volume| serde_json::json!(volume).to_string());
+        let sql = "UPDATE sites SET loudspeaker = ?2, twin = twin + 1 WHERE code = ?1 AND loudspeaker IS NOT ?2";
+        self.lock().execute(sql, params![code.as_str(), volume])?;
+        Ok(())
+    }
+
     /// What a site's box shall be.
     pub fn desired(&self, code: &SiteCode) -> Result<Option<Desired>> {
-        let sql = "SELECT twin, code, name, calls FROM sites WHERE code = ?1";
+        let connection = self.lock();
+        let sql = "SELECT twin, code, name, calls, loudspeaker FROM sites WHERE code = ?1";
         let desired = |row: &Row<'_>| {
-            Ok(Desired { version: row.get(0)?, site: id(row, 1)?, name: row.get(2)?, calls: json(row, 3)? })
+            let planned = planned::of(&connection, code)?;
+            let loudspeaker = if row.get::<_, Option<String>>(4)?.is_some() { Some(json(row, 4)?) } else { None };
+            let (site, name, calls) = (id(row, 1)?, row.get(2)?, json(row, 3)?);
+            Ok(Desired { version: row.get(0)?, site, name, calls, loudspeaker, planned })
         };
-        Ok(self.lock().query_row(sql, [code.as_str()], desired).optional()?)
+        Ok(connection.query_row(sql, [code.as_str()], desired).optional()?)
     }
 
     /// Opens (hash of the token) or closes a site for WHIP.

@@ -196,6 +196,35 @@ fn switch_language(browser: &Browser) -> Result<()> {
     Ok(())
 }
 
+/// A session is planned for two sites, and taken out of the plan again.
+fn plan_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) -> Result<()> {
+    browser.click("main details summary")?;
+    browser.type_into("#planned-title", "Tiếp công dân định kỳ tháng 12")?;
+    // A field for a day and a time takes keys in the order of the browser's own language.
+    let fill = "document.querySelector('#planned-at').value = '2030-12-03T08:00';
+                for (const option of document.querySelector('#planned-sites').options) option.selected = args[0].includes(option.value);";
+    browser.run(fill, &[json!(codes[..2])])?;
+    browser.click("#planned-add")?;
+    browser.wait(
+        "the planned session",
+        SOON,
+        "const text = document.querySelector('#planned')?.innerText ?? ''; return text.includes('03/12/2030') && text.includes('Tiếp công dân định kỳ tháng 12')",
+        &[],
+    )?;
+    if let Some(folder) = pictures {
+        browser.screenshot(&folder.join("planned.png"))?;
+    }
+    let planned = "return await (await fetch('/api/planned')).json()";
+    let told = browser.run(planned, &[])?;
+    assert_eq!(told[0]["sites"], json!(codes[..2]), "{told}");
+    let here = browser.run("return new Date('2030-12-03T08:00').getTime()", &[])?;
+    assert_eq!(told[0]["at_ms"], here);
+    browser.click("#planned button")?;
+    browser.wait("an empty plan", SOON, "return !document.querySelector('#planned li')", &[])?;
+    assert_eq!(browser.run(planned, &[])?, json!([]));
+    Ok(())
+}
+
 /// Starts a session with everybody, watches and hears it; gives its id.
 fn run_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) -> Result<String> {
     browser.click("#nav-sessions")?;
@@ -205,6 +234,7 @@ fn run_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) -
         "return document.querySelectorAll('.pick input:checked').length === args[0]",
         &[json!(codes.len())],
     )?;
+    plan_a_session(browser, codes, pictures)?;
     browser.click("#start")?;
     browser.wait("the session's page", SOON, "return Boolean(document.querySelector('#live'))", &[])?;
     let id = browser

@@ -16,7 +16,7 @@ use bridgepoint_wire::text::Text;
 use nix::sys::signal::Signal;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use scenarios::running::Running;
+use scenarios::running::{LONG_PRESS_MS, Running};
 use scenarios::screen::Seen;
 use serde_json::Value;
 use xtask::process::{signal, wait_for};
@@ -28,6 +28,10 @@ const STEP: Duration = Duration::from_secs(30);
 const BUSY: Duration = Duration::from_mins(3);
 /// Two ways of 30 s, and what comes before.
 const SPEED: Duration = Duration::from_mins(2);
+
+/// The screen's colours: what is read first, and what is behind it.
+const TEXT: [u8; 3] = [255, 255, 255];
+const PANEL: [u8; 3] = [24, 40, 66];
 
 /// A box on a table, with all that a technician touches.
 struct Table {
@@ -140,6 +144,14 @@ impl Table {
             panic!("{error:#}; {}: {}", self.pictures.display(), self.log());
         }
         picture
+    }
+
+    /// Presses its button for so long.
+    fn press(&self, stack: &Running, ms: u32) {
+        let contact = self.home.join("run/panel");
+        let pressed =
+            Command::new(&stack.programs().panel).arg("press").arg(contact).args(["--ms", &ms.to_string()]).status();
+        assert!(pressed.unwrap().success());
     }
 
     /// The lamps as `panel-sim` prints them.
@@ -287,29 +299,51 @@ fn a_technician_is_led_from_the_cable_to_the_green_lamp() {
 
     // Whoever has read it presses a key; then the box says who it is.
     table.type_keys("\n");
-    table.sees(Text::IdleReady, STEP);
-    let said = Command::new(&stack.programs().panel)
-        .arg("press")
-        .arg(table.home.join("run/panel"))
-        .args(["--ms", "200"])
-        .status();
-    assert!(said.unwrap().success());
+    let idle = table.sees(Text::IdleReady, STEP);
+    // The lines below *next session*.
+    let next = (88, 500, 560, 130);
+    let title = "Tiếp công dân định kỳ tháng 12";
+    let planned = stack.bpctl(&["plan", "add", "2099-12-03 08:00", title, &site]).unwrap()["id"].to_string();
+    let told = wait_for("the next session on the screen", STEP, || {
+        let seen = Seen::read(&table.home.join("run/screen"))?;
+        Ok((seen.count(next, TEXT) > 2 * idle.count(next, TEXT)).then_some(seen))
+    });
+    told.unwrap().save(&table.pictures.join("90-next-session.png")).unwrap();
+    stack.bpctl(&["plan", "remove", &planned]).unwrap();
+    wait_for("no next session on the screen", STEP, || {
+        Ok((Seen::read(&table.home.join("run/screen"))? == idle).then_some(()))
+    })
+    .unwrap();
+    table.press(&stack, 200);
     table.sees(Text::PressNoSession, STEP);
 
     // A session: the program has the screen, and gives it back. The other site has no box: half of the picture is ours.
     let other = stack.code(1).to_owned();
     code(&stack, &other);
-    let session = stack.bpctl(&["session", "start", &site, &other]).unwrap()["id"].as_str().unwrap().to_owned();
+    let session = stack.bpctl(&["session", "start", &other, &site]).unwrap()["id"].as_str().unwrap().to_owned();
     let program = wait_for("the program on the screen", STEP, || {
         let seen = Seen::read(&table.home.join("run/screen"))?;
         Ok((seen.count((0, 0, 1_280, 720), [255, 255, 0]) > 1_000).then_some(seen))
     });
     program.unwrap().save(&table.pictures.join("91-program.png")).unwrap();
+    // A guest cannot end it: a band over the program says so, and goes.
+    let band = |wanted: bool| {
+        let banded = || {
+            let seen = Seen::read(&table.home.join("run/screen"))?;
+            Ok((wanted == (seen.count((0, 560, 1_280, 160), PANEL) > 100_000)).then_some(seen))
+        };
+        wait_for(if wanted { "the band over the program" } else { "the program alone" }, STEP, banded).unwrap()
+    };
+    table.press(&stack, LONG_PRESS_MS);
+    let seen = band(true);
+    seen.save(&table.pictures.join("92-refused-in-session.png")).unwrap();
+    assert!(seen.count((0, 0, 1_280, 552), [255, 255, 0]) > 1_000, "the program goes on above it");
+    band(false);
     stack.bpctl(&["session", "stop", &session]).unwrap();
     wait_for("who we are on the screen again", STEP, || {
         let seen = Seen::read(&table.home.join("run/screen"))?;
         // The panels' blue, and the green of *ready*.
-        Ok((seen.count((64, 296, 616, 348), [24, 40, 66]) > 100_000).then_some(()))
+        Ok((seen.count((64, 296, 616, 348), PANEL) > 100_000).then_some(()))
     })
     .unwrap();
     stack.end_all();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use scenarios::chance::Chance;
 use scenarios::measure::{sound, strength, times};
-use scenarios::running::{Running, journal};
+use scenarios::running::{LONG_PRESS_MS, Running, journal};
 use serde_json::Value;
 use xtask::clips::Marks;
 use xtask::room::{Device, RATE, Room};
@@ -158,6 +158,42 @@ fn it_listens_to_itself(stack: &Running, room: &Room, code: &str) {
     room.silence(&walls).unwrap();
 }
 
+/// A press that means nothing is heard in the room: two tones, the second lower and longer.
+fn a_refused_press_is_heard(stack: &Running, room: &Room, code: &str, ms: u32, why: &str) {
+    let heard = std::thread::scope(|scope| {
+        let heard = scope.spawn(|| room.listen(SPEAKER, Duration::from_secs(5)).unwrap());
+        std::thread::sleep(Duration::from_millis(500));
+        stack.press(code, ms).unwrap();
+        heard.join().unwrap()
+    });
+    let at = |tone| {
+        let strong = strength(&heard, tone).into_iter().enumerate().filter(|(_, strength)| *strength > 0.15);
+        strong.map(|(at, _)| at).collect::<Vec<_>>()
+    };
+    let (high, low) = (at(587), at(440));
+    println!("{why}: {} ms of the high tone, {} ms of the low one", high.len(), low.len());
+    assert!((130..=200).contains(&high.len()) && (270..=350).contains(&low.len()), "{why}");
+    assert!(high.last() < low.first(), "{why}");
+    said(stack, &serde_json::json!({ "PressRefused": { "reason": why } }));
+}
+
+/// The loudspeaker is as loud as the centre says, and as the box's own file says when it says nothing.
+fn it_is_as_loud_as_the_centre_says(stack: &Running, room: &Room, code: &str, loudest: impl Fn(&[f32]) -> f64) {
+    let loud = || loudest(&room.listen(SPEAKER, Duration::from_secs(3)).unwrap());
+    let before = loud();
+    let set = |options: &[&str], wanted: &Value| {
+        stack.bpctl(&[&["site", "loudspeaker", code], options].concat()).unwrap();
+        let told = || Ok(stack.bpctl(&["site", "show", code])?["health"]["loudspeaker"] == *wanted);
+        stack.wait("the box says how loud it is", PATIENCE, told).unwrap();
+        loud() / before
+    };
+    let quarter = set(&["--percent", "25"], &serde_json::json!({ "percent": 25, "muted": false }));
+    let muted = set(&["--percent", "25", "--mute"], &serde_json::json!({ "percent": 25, "muted": true }));
+    let own = set(&["--own"], &serde_json::json!({ "percent": 100, "muted": false }));
+    println!("loudspeaker at 25 %: {quarter:.3}, muted: {muted:.3}, by its own file: {own:.3} of what it was");
+    assert!((0.2..0.3).contains(&quarter) && muted < 0.01 && own > 0.9);
+}
+
 #[test]
 fn a_room_is_heard_whatever_its_microphones_do_and_who_speaks_is_shown() {
     // The array and the loudspeaker hang on one cable, the spare microphone on another.
@@ -172,11 +208,12 @@ fn a_room_is_heard_whatever_its_microphones_do_and_who_speaks_is_shown() {
     })
     .unwrap();
     let (mut room, mut beside) = opened.unwrap();
-    let quiet = room.say(ARRAY, &hush(180, 4, &[])).unwrap();
-    let _beside = beside.say(SPARE, &hush(180, 1, &[])).unwrap();
+    let quiet = room.say(ARRAY, &hush(240, 4, &[])).unwrap();
+    let _beside = beside.say(SPARE, &hush(240, 1, &[])).unwrap();
     let code = stack.code(1).to_owned();
     let code = code.as_str();
     it_listens_to_itself(&stack, &room, code);
+    a_refused_press_is_heard(&stack, &room, code, 200, "NoSession");
     stack.on_record().unwrap();
 
     // The operator shows the camera both seats, then lets go of it.
@@ -209,6 +246,9 @@ fn a_room_is_heard_whatever_its_microphones_do_and_who_speaks_is_shown() {
     let echo_until = Instant::now();
     room.silence(&walls).unwrap();
     assert!(heard > 0.1 && echo > 0.1, "heard {heard:.3}, its echo {echo:.3}");
+
+    it_is_as_loud_as_the_centre_says(&stack, &room, code, loudest);
+    a_refused_press_is_heard(&stack, &room, code, LONG_PRESS_MS, "NotTheCaller");
 
     // A microphone dies; another one is heard.
     drop(quiet);

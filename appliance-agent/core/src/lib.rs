@@ -4,6 +4,7 @@
 //! shell has to carry out. `now` is monotonic; wall clock times are named `*_ms`.
 
 pub mod camera;
+pub mod chime;
 pub mod clock;
 pub mod commissioning;
 pub mod direction;

@@ -5,6 +5,7 @@
 use bridgepoint_panel::Showing;
 use bridgepoint_wire::event::PressRefusal;
 use bridgepoint_wire::text::{Lang, Message, Text};
+use bridgepoint_wire::twin::Planned;
 use bridgepoint_wire::{ApplianceId, SiteCode};
 
 use crate::Millis;
@@ -86,28 +87,17 @@ pub struct Idle {
     /// The box.
     pub appliance: ApplianceId,
     /// The next session, as far as the centre has said.
-    pub next: Option<NextSession>,
+    pub next: Option<Planned>,
     /// What the lamps show now.
     pub showing: Showing,
 }
 
-/// A session that is planned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NextSession {
-    /// When it begins, milliseconds since 1970-01-01T00:00:00Z.
-    pub at_ms: u64,
-    /// What it is called.
-    pub title: String,
-}
-
-impl NextSession {
-    /// `08:30 24/11/2026`, in Vietnam's time (UTC+7 all year, Decision 134/CP of 1967), years 1970 to 9999.
-    pub fn at(&self) -> String {
-        let minutes = self.at_ms / 60_000 + 7 * 60;
-        let (day, minute) = (minutes / 1_440, minutes % 1_440);
-        let (year, month, day) = date(day);
-        format!("{:02}:{:02} {day:02}/{month:02}/{year}", minute / 60, minute % 60)
-    }
+/// `08:30 24/11/2026`, in Vietnam's time (UTC+7 all year, Decision 134/CP of 1967), years 1970 to 9999.
+pub fn moment(at_ms: u64) -> String {
+    let minutes = at_ms / 60_000 + 7 * 60;
+    let (day, minute) = (minutes / 1_440, minutes % 1_440);
+    let (year, month, day) = date(day);
+    format!("{:02}:{:02} {day:02}/{month:02}/{year}", minute / 60, minute % 60)
 }
 
 /// Year, month and day of a day since 1970-01-01 in the Gregorian calendar.
@@ -225,13 +215,6 @@ pub struct Wizard {
     pub keys: Option<Text>,
 }
 
-/// What the loudspeaker says beside the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cue {
-    /// Two low tones: the press was refused.
-    Refused,
-}
-
 /// The text of a refused press.
 pub const fn refusal(reason: PressRefusal) -> Text {
     match reason {
@@ -255,10 +238,9 @@ impl Screens {
     /// A refusal stays on the screen this long: the lamp's second is too short to read.
     pub const REFUSED_MS: u64 = 6_000;
 
-    /// A press was refused: this is to be heard.
-    pub fn handle_refused(&mut self, now: Millis, reason: PressRefusal) -> Cue {
+    /// A press was refused.
+    pub fn handle_refused(&mut self, now: Millis, reason: PressRefusal) {
         self.refused = Some((reason, now.after(Self::REFUSED_MS)));
-        Cue::Refused
     }
 
     /// When the screen changes by itself.
@@ -303,10 +285,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_press_is_seen_and_heard_and_goes_by_itself() {
+    fn a_refused_press_is_seen_and_goes_by_itself() {
         let mut screens = Screens::default();
         let idle = idle(Showing::Ready);
-        assert_eq!(screens.handle_refused(Millis(100), PressRefusal::NoSession), Cue::Refused);
+        screens.handle_refused(Millis(100), PressRefusal::NoSession);
         let shown = Screen::Refused { note: Note::plain(Text::PressNoSession), over_program: false };
         assert_eq!(screens.screen(&idle, Some(&Fault::CableOut)), shown);
         assert_eq!(screens.poll_timeout(), Some(Millis(6_100)));
@@ -352,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_next_session_is_told_in_vietnams_time() {
-        let at = |at_ms| NextSession { at_ms, title: String::new() }.at();
+        let at = moment;
         assert_eq!(at(0), "07:00 01/01/1970");
         assert_eq!(at(1_795_500_000_000), "13:00 24/11/2026");
         assert_eq!(at(1_709_139_600_000), "00:00 29/02/2024");

@@ -1,7 +1,7 @@
 //! The desired state: taken over as a whole, or not at all.
 
 use bridgepoint_wire::Envelope;
-use bridgepoint_wire::twin::Desired;
+use bridgepoint_wire::twin::{Desired, Planned};
 
 /// Why a desired state was not taken over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,12 @@ pub enum TwinFault {
     /// Calls itself, or one site twice, or too many.
     #[error("the list of calls holds this site itself, a site twice, or more than {max}", max = TwinGate::MAX_CALLS)]
     Calls,
+    /// Louder than a loudspeaker can be.
+    #[error("the loudspeaker's percent is {0}, and not 0 to 100")]
+    Loudspeaker(u8),
+    /// A title that no screen can show, or more sessions than are told.
+    #[error("the planned sessions are more than {most}, or a title is empty, too long or holds control characters", most = Desired::MOST_PLANNED)]
+    Planned,
 }
 
 /// What came of a desired state.
@@ -117,12 +123,25 @@ impl TwinGate {
         if calls.len() != new.calls.len() || calls.len() > Self::MAX_CALLS || new.calls.contains(&new.site) {
             return Err(TwinFault::Calls);
         }
+        if let Some(volume) = new.loudspeaker.filter(|volume| volume.percent > 100) {
+            return Err(TwinFault::Loudspeaker(volume.percent));
+        }
+        if new.planned.len() > Desired::MOST_PLANNED || !new.planned.iter().all(can_be_shown) {
+            return Err(TwinFault::Planned);
+        }
         Ok(Some(new))
     }
 }
 
+fn can_be_shown(planned: &Planned) -> bool {
+    let title = &planned.title;
+    !title.trim().is_empty() && title.chars().count() <= Planned::MAX_TITLE && !title.chars().any(char::is_control)
+}
+
 #[cfg(test)]
 mod tests {
+    use bridgepoint_wire::twin::Volume;
+
     use super::*;
 
     fn desired(version: u64, name: &str, calls: &[&str]) -> Desired {
@@ -131,7 +150,14 @@ mod tests {
             site: "17611".parse().unwrap(),
             name: name.into(),
             calls: calls.iter().map(|code| code.parse().unwrap()).collect(),
+            loudspeaker: None,
+            planned: Vec::new(),
         }
+    }
+
+    fn planned(titles: &[&str]) -> Desired {
+        let planned = titles.iter().map(|title| Planned { at_ms: 1, title: (*title).into() }).collect();
+        Desired { planned, ..desired(2, "X", &[]) }
     }
 
     fn judge(gate: &mut TwinGate, desired: &Desired) -> TwinVerdict {
@@ -163,9 +189,17 @@ mod tests {
             desired(2, &"x".repeat(121), &[]),
             desired(2, "X", &["17611"]),
             desired(2, "X", &["1", "1"]),
+            Desired { loudspeaker: Some(Volume { percent: 101, muted: false }), ..desired(2, "X", &[]) },
+            planned(&["Tiếp công dân", " "]),
+            planned(&["a\u{7}"]),
+            planned(&[&"ế".repeat(121)]),
+            planned(&["x"; 9]),
         ] {
             assert!(matches!(judge(&mut gate, &bad), TwinVerdict::Refused { version: Some(2), .. }), "{bad:?}");
         }
+        assert_eq!(gate.good(), Some(&good));
+        let whole = Desired { loudspeaker: Some(Volume { percent: 100, muted: true }), ..planned(&["ế"; 8]) };
+        assert_eq!(judge(&mut TwinGate::new(Some(good.clone())), &whole), TwinVerdict::Taken(whole));
         let forged = Envelope::new(1, 0, desired(3, "X", &[])).to_bytes();
         let fault = TwinFault::Forged;
         assert_eq!(gate.judge(false, &forged), TwinVerdict::Refused { version: Some(3), fault });

@@ -3,27 +3,33 @@
 //! Ends when the control process is gone, or when it is told to: then the files are closed, and the session can be gone
 //! on with by the next child.
 
+mod confinement;
+
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use agent_core::chime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as B64;
 use bridgepoint_link::Identity;
-use bridgepoint_link::confine::{Limits, Sockets, confine};
 use bridgepoint_wire::command::Join;
-use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig, Reader, ToMedia, encode};
+use bridgepoint_wire::event::PressRefusal;
+use bridgepoint_wire::local::{FromMedia, MediaConfig, Reader, ToMedia, encode};
 use bridgepoint_wire::text::Text;
-use bridgepoint_wire::trial::{Found, ScreenAt, Trial};
+use bridgepoint_wire::trial::{Found, Trial};
 
+use self::confinement::restrict;
+use crate::chime::Chiming;
 use crate::encode::Encoders;
-use crate::session::{Session, SessionEvent, SessionKeys, Source, Tell};
+use crate::painter::Letters;
+use crate::session::{Room, Session, SessionEvent, SessionKeys, Source, Tell};
 use crate::trial::{self, Bench};
 use crate::{MediaError, lock};
 
@@ -68,6 +74,9 @@ pub struct Child {
     done: Sender<Input>,
     writer: JoinHandle<()>,
     state: State,
+    room: Room,
+    /// Tones outside a session.
+    chiming: Option<Chiming>,
     metered: Instant,
     /// Orders that came while a session was being left.
     postponed: VecDeque<Input>,
@@ -154,6 +163,8 @@ impl Child {
                 done: to.clone(),
                 writer,
                 state: State::New,
+                room: Room { volume: 100, letters: None },
+                chiming: None,
                 metered: Instant::now(),
                 postponed: VecDeque::new(),
                 confined: false,
@@ -226,6 +237,8 @@ impl Child {
                 trying.screen.store(true, Ordering::Relaxed);
                 return Ok(());
             }
+            // These want neither the camera nor the end of what is tried.
+            (State::Trying(_), message @ (ToMedia::Volume(_) | ToMedia::Refused(_))) => message,
             (State::Trying(trying), message) => {
                 trying.stop.store(true, Ordering::Relaxed);
                 trying.then.push(message);
@@ -246,6 +259,8 @@ impl Child {
             }
             // The program itself says it, in its corner.
             ToMedia::Tally(on) => tracing::info!(on, "tally"),
+            ToMedia::Volume(percent) => self.set_volume(percent),
+            ToMedia::Refused(reason) => self.refuse(reason),
             ToMedia::Try { attempt, trial } => self.attempt(attempt, trial),
             // It has ended by itself.
             ToMedia::StopTrying => {}
@@ -258,6 +273,27 @@ impl Child {
         Ok(())
     }
 
+    fn set_volume(&mut self, percent: u8) {
+        self.room.volume = percent;
+        if let State::Joined(joined) = &self.state {
+            joined.session.set_volume(percent);
+        }
+    }
+
+    fn refuse(&mut self, reason: PressRefusal) {
+        match &self.state {
+            State::Joined(joined) => joined.session.refuse(reason),
+            State::Idle(idle) => {
+                // Pressed again: the tones begin again.
+                self.chiming = None;
+                let loudspeaker = idle.config.loudspeaker.as_ref();
+                self.chiming = loudspeaker.map(|on| Chiming::start(on, self.room.volume, chime::refused()));
+            }
+            // The loudspeaker is the trial's, or not known yet.
+            State::New | State::Trying(_) => {}
+        }
+    }
+
     fn attempt(&mut self, attempt: u32, trial: Trial) {
         let idle = match std::mem::replace(&mut self.state, State::New) {
             State::Idle(idle) => idle,
@@ -267,6 +303,8 @@ impl Child {
                 return;
             }
         };
+        // The loudspeaker is free.
+        self.chiming = None;
         let Idle { config, encoders, source } = *idle;
         let (stop, screen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let trying = Trying { stop: Arc::clone(&stop), screen: Arc::clone(&screen), then: Vec::new() };
@@ -300,6 +338,13 @@ impl Child {
             tracing::warn!("configured twice: the first configuration stays");
             return Ok(());
         }
+        // Before the process is confined.
+        let letters = config.lettering.as_ref().and_then(|described| {
+            Letters::read(described)
+                .inspect_err(|error| tracing::warn!("nothing is written over the program: {error}"))
+                .ok()
+        });
+        self.room = Room { volume: config.loudspeaker.as_ref().map_or(100, |loudspeaker| loudspeaker.volume), letters };
         let records = Path::new(&config.records);
         let opened = std::fs::create_dir_all(records)
             .map_err(|e| MediaError::File { file: config.records.clone(), reason: e.to_string() })
@@ -340,8 +385,9 @@ impl Child {
             tracing::error!("asked to join before it was configured");
             return;
         };
+        self.chiming = None;
         let Idle { config, encoders, source } = *idle;
-        match begin(&config, &encoders, source, order, muted, (session_key, statement), &self.tell) {
+        match begin(&config, &encoders, source, order, muted, (session_key, statement), (&self.room, &self.tell)) {
             Ok(session) => {
                 self.metered = Instant::now();
                 self.state = State::Joined(Box::new(Joined { config, encoders, session, camera_again: None }));
@@ -415,41 +461,6 @@ impl Child {
     }
 }
 
-/// Before the camera's and the link's threads start: they inherit it.
-fn restrict(config: &MediaConfig) {
-    let clip = match &config.camera {
-        // Rules are for what is really there, not for a link to it.
-        Camera::Clip(clip) => std::fs::canonicalize(clip).ok().and_then(|clip| clip.parent().map(Path::to_owned)),
-        Camera::Device { .. } | Camera::Rtsp(_) => None,
-    };
-    let tcp_to = match &config.camera {
-        Camera::Clip(_) | Camera::Device { .. } => None,
-        Camera::Rtsp(stream) => Some(stream.port()),
-    };
-    let sockets = Sockets::Udp { tcp_to, local: config.sound_server };
-    let server = if config.sound_server { sound_server_files() } else { Vec::new() };
-    let read: Vec<&Path> = clip.iter().chain(&server).map(PathBuf::as_path).collect();
-    let screen = match &config.screen {
-        Some(ScreenAt::File { file, .. }) => Path::new(file).parent(),
-        Some(ScreenAt::Kms { .. } | ScreenAt::Framebuffer { .. }) | None => None,
-    };
-    let own = [&config.records].into_iter().chain(&config.returns).map(Path::new);
-    let own: Vec<&Path> = own.chain(screen).collect();
-    let limits = Limits { read: &read, write: &own, devices: true, sockets };
-    let confinement = confine(&limits);
-    tracing::info!(?confinement, "media child is confined");
-}
-
-/// Where a person's sound server says how it is reached, besides the system's own folders.
-fn sound_server_files() -> Vec<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let alsa = variable("ALSA_CONFIG_PATH").and_then(|file| std::fs::canonicalize(file).ok());
-    let alsa = alsa.and_then(|file| file.parent().map(Path::to_owned));
-    let of_person = variable("HOME").map(|home| home.join(".config/pulse"));
-    let of_login = variable("XDG_RUNTIME_DIR").map(|run| run.join("pulse"));
-    [alsa, of_person, of_login].into_iter().flatten().filter(|folder| folder.is_dir()).collect()
-}
-
 /// Opens the camera for the next session. One that is away then is looked for when that session begins.
 fn reopen(config: &MediaConfig) -> Option<Source> {
     Source::open(&config.camera).inspect_err(|error| tracing::warn!("{error}")).ok()
@@ -462,7 +473,7 @@ fn begin(
     order: Join,
     muted: bool,
     (session_key, statement): (&str, serde_json::Value),
-    tell: &Tell,
+    (room, tell): (&Room, &Tell),
 ) -> Result<Session, (Text, Vec<String>)> {
     let bytes = |name: &str, base64: &str| {
         B64.decode(base64).map_err(|e| (Text::RecorderFailed, vec![name.to_owned(), e.to_string()]))
@@ -479,7 +490,7 @@ fn begin(
         Some(source) => source,
         None => Source::open(&config.camera).map_err(|error| error.text())?,
     };
-    Session::start(config, order, muted, keys, encoders.clone(), source, Arc::clone(tell))
+    Session::start(config, order, muted, keys, encoders.clone(), source, room, Arc::clone(tell))
         .map_err(|error| error.text(Path::new(&config.records)))
 }
 

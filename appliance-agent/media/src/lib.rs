@@ -11,6 +11,7 @@ use bridgepoint_wire::picture::PictureEvent;
 mod blocks;
 mod canceller;
 pub mod child;
+mod chime;
 pub mod clip;
 mod contribution;
 pub mod device;

@@ -41,6 +41,7 @@ pub struct Mouth(SyncSender<Order>);
 #[derive(Debug)]
 enum Order {
     Play(Box<[i16; BLOCK]>, Instant),
+    Volume(f64),
     End,
 }
 
@@ -71,6 +72,12 @@ impl Loudspeaker {
         Ok(Self { orders, thread: Some(thread) })
     }
 
+    /// Another volume (0 to 1), from the next block on.
+    pub fn set_volume(&self, volume: f64) {
+        // A full queue is emptied within its second; the thread ends only after us.
+        let _ = self.orders.send(Order::Volume(volume));
+    }
+
     /// Where to put the sound.
     pub fn mouth(&self) -> Mouth {
         Mouth(self.orders.clone())
@@ -90,6 +97,7 @@ struct Output {
     device: String,
     pipeline: gst::Pipeline,
     source: BlockSource,
+    level: gst::Element,
     /// When to try the device again; none while it plays.
     again: Option<Instant>,
     look: Instant,
@@ -114,7 +122,7 @@ impl Output {
         let elements = [Some(&entry), Some(&level), probe.as_ref(), Some(&convert), Some(&resample), Some(&sink)];
         chain(&pipeline, &elements.into_iter().flatten().collect::<Vec<_>>())?;
         let now = Instant::now();
-        Ok(Self { device: device.into(), pipeline, source, again: Some(now), look: now })
+        Ok(Self { device: device.into(), pipeline, source, level, again: Some(now), look: now })
     }
 
     fn run(mut self, orders: &Receiver<Order>, mut on_fault: impl FnMut(MediaError)) {
@@ -122,6 +130,7 @@ impl Output {
             let wake = self.again.unwrap_or(self.look);
             match orders.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(Order::Play(block, at)) if self.again.is_none() => self.source.push(&block, at),
+                Ok(Order::Volume(volume)) => self.level.set_property("volume", volume),
                 Ok(Order::Play(..)) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => break,
             }

@@ -1,12 +1,38 @@
 //! Pictures onto the box's screen: as large as they fit, with black around them.
 
+use std::sync::Arc;
+
+use agent_core::screen::{Note, Screen, refusal};
 use agent_display::OpenError;
-use agent_screen::{Display, DisplayError, Frame, Order};
+use agent_screen::{Display, DisplayError, Fonts, Frame, Order, draw};
+use bridgepoint_wire::event::PressRefusal;
+use bridgepoint_wire::local::Lettering;
+use bridgepoint_wire::text::Lang;
 use bridgepoint_wire::trial::ScreenAt;
 use gst_video::{VideoConverter, VideoConverterConfig, VideoFormat, VideoFrameRef, VideoInfo};
 
 use crate::MediaError;
 use crate::picture::Picture;
+
+/// With what texts are drawn.
+#[derive(Clone)]
+pub struct Letters {
+    fonts: Arc<Fonts>,
+    lang: Lang,
+}
+
+impl Letters {
+    /// Reads the fonts.
+    ///
+    /// # Errors
+    /// Which file, and what is wrong with it.
+    pub fn read(described: &Lettering) -> Result<Self, String> {
+        let [regular, bold] = &described.fonts;
+        let read = |file: &String| std::fs::read(file).map_err(|error| format!("{file}: {error}"));
+        let fonts = Fonts::new(read(regular)?, read(bold)?).map_err(|error| format!("{regular}, {bold}: {error}"))?;
+        Ok(Self { fonts: Arc::new(fonts), lang: described.lang })
+    }
+}
 
 /// Draws pictures until it is dropped.
 pub struct Painter {
@@ -43,11 +69,11 @@ impl Painter {
         Ok(Self { display, converter: None, out })
     }
 
-    /// Shows a picture until the next one.
+    /// Shows a picture until the next one; over it, if a press was refused, why.
     ///
     /// # Errors
     /// [`PaintError`].
-    pub fn paint(&mut self, picture: &Picture) -> Result<(), PaintError> {
+    pub fn paint(&mut self, picture: &Picture, refused: Option<(PressRefusal, &Letters)>) -> Result<(), PaintError> {
         let bad = |_| MediaError::Picture;
         let source = VideoFrameRef::from_buffer_ref_readable(&picture.buffer, &picture.info).map_err(bad)?;
         let mut buffer = gst::Buffer::with_size(self.out.size()).map_err(bad)?;
@@ -62,7 +88,12 @@ impl Painter {
         let target = buffer.get_mut().ok_or(MediaError::Picture)?;
         let mut bytes = target.map_writable().map_err(bad)?;
         let frame = Frame::new(bytes.as_mut_slice(), width as usize, height as usize, stride as usize, Order::Xrgb);
-        self.display.show(&frame.map_err(|_| MediaError::Picture)?)?;
+        let mut frame = frame.map_err(|_| MediaError::Picture)?;
+        if let Some((reason, Letters { fonts, lang })) = refused {
+            let band = Screen::Refused { note: Note::plain(refusal(reason)), over_program: true };
+            draw(&mut frame, fonts, &band, *lang);
+        }
+        self.display.show(&frame)?;
         Ok(())
     }
 
@@ -113,10 +144,21 @@ mod tests {
         // White: luma at its top, no colour.
         let mut bytes = vec![235; info.size()];
         bytes[info.offset()[1]..].fill(128);
-        painter.paint(&Picture { buffer: gst::Buffer::from_mut_slice(bytes), info }).unwrap();
+        let picture = Picture { buffer: gst::Buffer::from_mut_slice(bytes), info };
+        painter.paint(&picture, None).unwrap();
         let seen = std::fs::read(&file).unwrap();
         let pixel = |x: usize, y: usize| &seen[(y * 320 + x) * 4..][..3];
         assert!(pixel(160, 90).iter().chain(pixel(90, 170)).all(|part| *part > 245));
         assert!(pixel(10, 90).iter().chain(pixel(310, 90)).all(|part| *part < 10));
+
+        let fonts = ["Regular", "Bold"].map(|face| format!("/usr/share/fonts/truetype/noto/NotoSans-{face}.ttf"));
+        let letters = Letters::read(&Lettering { fonts, lang: Lang::Vi }).unwrap();
+        painter.paint(&picture, Some((PressRefusal::NotTheCaller, &letters))).unwrap();
+        let banded = std::fs::read(&file).unwrap();
+        let rows =
+            |bytes: &[u8], rows: std::ops::Range<usize>| bytes[rows.start * 320 * 4..rows.end * 320 * 4].to_vec();
+        assert_eq!(rows(&banded, 0..100), rows(&seen, 0..100), "the program goes on above it");
+        assert_ne!(rows(&banded, 150..180), rows(&seen, 150..180));
+        assert!(Letters::read(&Lettering { fonts: ["/none", "/none"].map(str::to_owned), lang: Lang::Vi }).is_err());
     }
 }

@@ -13,7 +13,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use agent_core::chime;
+use agent_core::screen::Screens;
 use bridgepoint_wire::SessionId;
+use bridgepoint_wire::event::PressRefusal;
 use bridgepoint_wire::media::{AccessUnit, OpusPacket, VIDEO_RATE};
 use bridgepoint_wire::trial::ScreenAt;
 use gst::prelude::*;
@@ -24,7 +27,7 @@ use crate::MediaError;
 use crate::jitter::{BLOCK_NS, Jitter, Play, ns_of};
 use crate::loudspeaker::Mouth;
 use crate::pace::{BLOCK, SOUND_RATE};
-use crate::painter::Painter;
+use crate::painter::{Letters, Painter};
 use crate::picture::Picture;
 use crate::pipeline::{error_on, make, nice_threads, play, set_if_there, stop};
 use crate::returns::Returns;
@@ -49,6 +52,8 @@ pub struct PlayoutSettings {
     pub origin_ms: u64,
     /// The screen, once its owner gives it.
     pub screen: Option<ScreenAt>,
+    /// For what is written over the program.
+    pub letters: Option<Letters>,
 }
 
 /// Plays a return until it is dropped.
@@ -71,6 +76,7 @@ enum Item {
     },
     /// The screen may be drawn on.
     Screen,
+    Refused(PressRefusal),
     End,
 }
 
@@ -88,6 +94,11 @@ impl Feed {
     /// The screen's owner has let go of it.
     pub fn screen(&self) {
         self.put(Item::Screen);
+    }
+
+    /// A press means nothing: heard at once, and seen over the program.
+    pub fn refused(&self, reason: PressRefusal) {
+        self.put(Item::Refused(reason));
     }
 
     fn put(&self, item: Item) {
@@ -131,6 +142,9 @@ impl Playout {
             shown: false,
             screen: settings.screen.clone(),
             painter: None,
+            letters: settings.letters.clone(),
+            refused: None,
+            tones: VecDeque::new(),
             waiting: VecDeque::new(),
             on_event: Box::new(on_event),
         };
@@ -186,6 +200,11 @@ struct Player {
     shown: bool,
     screen: Option<ScreenAt>,
     painter: Option<Painter>,
+    letters: Option<Letters>,
+    /// What the last press was answered, and how long that is to be read.
+    refused: Option<(PressRefusal, Instant)>,
+    /// Samples of the box's own that are still to be heard.
+    tones: VecDeque<i16>,
     /// Pictures, and when each is shown.
     waiting: VecDeque<(Instant, Picture)>,
     on_event: Box<dyn FnMut(PlayoutEvent) + Send>,
@@ -204,6 +223,10 @@ impl Player {
                     self.wait(shown, picture);
                 }
                 Ok(Item::Screen) => self.take_screen(),
+                Ok(Item::Refused(reason)) => {
+                    self.refused = Some((reason, Instant::now() + Duration::from_millis(Screens::REFUSED_MS)));
+                    self.tones = chime::refused().into();
+                }
                 Ok(Item::End) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -288,8 +311,10 @@ impl Player {
         while self.waiting.front().is_some_and(|(at, _)| *at <= now) {
             due = self.waiting.pop_front();
         }
+        self.refused = self.refused.filter(|(_, until)| now < *until);
+        let band = self.refused.map(|(reason, _)| reason).zip(self.letters.as_ref());
         if let (Some(painter), Some((_, picture))) = (&mut self.painter, due)
-            && let Err(error) = painter.paint(&picture)
+            && let Err(error) = painter.paint(&picture, band)
         {
             // A screen that was unplugged is asked for again by its owner, after the session.
             tracing::warn!("the program is not on the screen: {error}");
@@ -306,6 +331,9 @@ impl Player {
         if let Err(e) = decode(&mut self.opus, &play, &mut block) {
             tracing::debug!("a packet of the return is no Opus: {e}");
             block = [0; BLOCK];
+        }
+        for (sample, tone) in block.iter_mut().zip(self.tones.drain(..self.tones.len().min(BLOCK))) {
+            *sample = sample.saturating_add(tone);
         }
         if let Some(mouth) = &self.mouth {
             mouth.play(&block, due);

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use bridgepoint_link::{BoxEvent, BoxLink, Identity};
 use bridgepoint_record::{RecordError, RecordEvent, Recorder, RecorderConfig, Role, Stream};
 use bridgepoint_wire::command::{Join, VideoOrder};
+use bridgepoint_wire::event::PressRefusal;
 use bridgepoint_wire::jws::Signer;
 use bridgepoint_wire::local::{Camera, FromMedia, MediaConfig};
 use bridgepoint_wire::text::Text;
@@ -30,6 +31,7 @@ use crate::epoch::Epoch;
 use crate::eye::Lens;
 use crate::loudspeaker::Loudspeaker;
 use crate::microphones::{FromMicrophones, Microphones};
+use crate::painter::Letters;
 use crate::playout::{Feed, Playout, PlayoutEvent, PlayoutSettings};
 use crate::timeline::Timeline;
 use crate::{Captured, MediaError, lock};
@@ -104,6 +106,15 @@ pub struct SessionKeys {
     pub dtls: Identity,
 }
 
+/// What the room sees and hears of the box's own.
+#[derive(Clone)]
+pub struct Room {
+    /// How loud the return is, percent.
+    pub volume: u8,
+    /// For what is written over the program; none: nothing is.
+    pub letters: Option<Letters>,
+}
+
 /// A running session.
 pub struct Session {
     order: Join,
@@ -161,6 +172,7 @@ impl Session {
         keys: SessionKeys,
         encoders: Encoders,
         source: Source,
+        room: &Room,
         tell: Tell,
     ) -> Result<Self, JoinError> {
         let timeline = Timeline::new(order.origin_ms);
@@ -170,8 +182,8 @@ impl Session {
         let (closed, file_closed) = sync_channel(1);
         let recorder = open_record(config, &order, &keys, &gauges, &tell, &closed)?;
         let epoch = Epoch::now();
-        let loudspeaker = start_loudspeaker(config, epoch, &tell)?;
-        let playout = start_playout(config, &order, timeline, loudspeaker.as_ref(), &tell)?;
+        let loudspeaker = start_loudspeaker(config, room.volume, epoch, &tell)?;
+        let playout = start_playout(config, &order, timeline, loudspeaker.as_ref(), room, &tell)?;
         let link = {
             let (tell, feed, gauges) = (Arc::clone(&tell), playout.feed(), Arc::clone(&gauges));
             let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
@@ -259,6 +271,20 @@ impl Session {
         self.gauges.muted.store(muted, Ordering::Relaxed);
     }
 
+    /// Another volume of the return, percent.
+    pub fn set_volume(&self, percent: u8) {
+        if let Some(loudspeaker) = &self.loudspeaker {
+            loudspeaker.set_volume(share(percent));
+        }
+    }
+
+    /// A press means nothing: the room hears that, and sees why over the program.
+    pub fn refuse(&self, reason: PressRefusal) {
+        if let Some(playout) = &self.playout {
+            playout.feed().refused(reason);
+        }
+    }
+
     /// The screen's owner has let go of it: the program is drawn from now on.
     pub fn take_screen(&self) {
         if let Some(playout) = &self.playout {
@@ -335,12 +361,20 @@ fn receive(event: BoxEvent, tell: &Tell, feed: &Feed, gauges: &Gauges) {
 }
 
 /// The loudspeaker, where there is one. A device that is not there keeps nobody out of a session.
-fn start_loudspeaker(config: &MediaConfig, epoch: Epoch, tell: &Tell) -> Result<Option<Loudspeaker>, MediaError> {
+fn start_loudspeaker(
+    config: &MediaConfig,
+    percent: u8,
+    epoch: Epoch,
+    tell: &Tell,
+) -> Result<Option<Loudspeaker>, MediaError> {
     let Some(wanted) = &config.loudspeaker else { return Ok(None) };
     crate::pipeline::init()?;
     let tell = Arc::clone(tell);
-    Loudspeaker::start(&wanted.device, f64::from(wanted.volume) / 100.0, epoch, move |error| fault(&tell, &error))
-        .map(Some)
+    Loudspeaker::start(&wanted.device, share(percent), epoch, move |error| fault(&tell, &error)).map(Some)
+}
+
+fn share(percent: u8) -> f64 {
+    f64::from(percent) / 100.0
 }
 
 fn start_playout(
@@ -348,6 +382,7 @@ fn start_playout(
     order: &Join,
     timeline: Timeline,
     loudspeaker: Option<&Loudspeaker>,
+    room: &Room,
     tell: &Tell,
 ) -> Result<Playout, MediaError> {
     let settings = |returns: Option<PathBuf>| PlayoutSettings {
@@ -357,6 +392,7 @@ fn start_playout(
         session: order.session.clone(),
         origin_ms: order.origin_ms,
         screen: config.screen.clone(),
+        letters: room.letters.clone(),
     };
     let events = || {
         let tell = Arc::clone(tell);

@@ -17,6 +17,7 @@ use bridgepoint_wire::trial::{Found, Trial};
 
 use crate::encode::Encoders;
 use crate::epoch::Epoch;
+use crate::loudspeaker::Loudspeaker;
 use crate::microphones::{FromMicrophones, Microphones};
 use crate::painter::{PaintError, Painter};
 use crate::session::Source;
@@ -132,6 +133,16 @@ impl Bench<'_> {
             FromMicrophones::Heard(_) => {}
         };
         Microphones::start(self.config.microphones.as_ref(), Epoch::now(), false, on_heard)
+    }
+
+    /// The loudspeaker as the box's own configuration has it, where there is one.
+    fn loudspeaker(
+        &self,
+        on_fault: impl FnMut(MediaError) + Send + 'static,
+    ) -> Result<Option<Loudspeaker>, MediaError> {
+        let Some(on) = &self.config.loudspeaker else { return Ok(None) };
+        crate::pipeline::init()?;
+        Loudspeaker::start(&on.device, f64::from(on.volume) / 100.0, Epoch::now(), on_fault).map(Some)
     }
 
     /// The screen, where there is one, from its owner; given back when it is dropped.

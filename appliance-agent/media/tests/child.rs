@@ -164,6 +164,7 @@ impl Stage {
             dtls_cert: B64.encode(&self.identity.cert_der),
             dtls_key: B64.encode(&self.identity.key_der),
             screen: None,
+            lettering: None,
         })
     }
 

@@ -149,6 +149,9 @@ impl Agent {
                 if moved {
                     self.reconfigure();
                 }
+                self.tell_volume();
+                let now = self.now();
+                self.health.handle_change(now);
             }
             TwinVerdict::Known | TwinVerdict::RefusedBefore => {}
             TwinVerdict::Refused { version, fault } => {

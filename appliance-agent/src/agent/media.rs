@@ -5,6 +5,7 @@ use bridgepoint_wire::event::Event;
 use bridgepoint_wire::local::{Camera, FromMedia, ToMedia};
 use bridgepoint_wire::picture::PictureEvent;
 use bridgepoint_wire::text::{Lang, Text};
+use bridgepoint_wire::twin::Volume;
 use tokio::sync::mpsc;
 
 use super::{Agent, CLOSING, Meters};
@@ -73,6 +74,19 @@ impl Agent {
         self.health.handle_change(now);
     }
 
+    /// How loud the return is: as the centre wants it, or as the box's own configuration says. None without a loudspeaker.
+    pub(super) fn volume(&self) -> Option<Volume> {
+        let own = self.config.sound.loudspeaker.as_ref()?;
+        let wanted = self.twin.good().and_then(|twin| twin.loudspeaker);
+        Some(wanted.unwrap_or(Volume { percent: own.volume, muted: false }))
+    }
+
+    pub(super) fn tell_volume(&mut self) {
+        if let Some(volume) = self.volume().filter(|_| self.supervisor.is_ready()) {
+            self.tell(ToMedia::Volume(volume.heard()));
+        }
+    }
+
     pub(super) fn tell_leave(&mut self) {
         let now = self.now();
         self.supervisor.handle_left();
@@ -133,6 +147,7 @@ impl Agent {
                 self.supervisor.handle_ready(now);
                 self.proven = true;
                 self.health.handle_change(now);
+                self.tell_volume();
                 self.tell_join();
                 self.tell_trial();
             }

@@ -5,11 +5,12 @@ use agent_core::panel_update::Occupation;
 use agent_core::screen::Idle;
 use bridgepoint_panel::{Showing, lamps};
 use bridgepoint_wire::event::Event;
+use bridgepoint_wire::local::ToMedia;
 use bridgepoint_wire::text::Text;
 
 use super::Agent;
-use crate::mqtt;
 use crate::panel::Face;
+use crate::{mqtt, wall_ms};
 
 /// What the panel is given for a state of the session.
 const fn face(showing: Showing, refused: bool) -> Face {
@@ -44,12 +45,12 @@ impl Agent {
         self.glass.show(screen);
     }
 
-    /// A press that means nothing is answered by the screen, too.
+    /// A press that means nothing is answered by the screen and the loudspeaker, too.
     pub(super) fn show_refusal(&mut self, event: &Event) {
         if let Event::PressRefused { reason } = event {
             let now = self.now();
-            // The loudspeaker has no tones yet.
             self.screens.handle_refused(now, *reason);
+            self.tell(ToMedia::Refused(*reason));
         }
     }
 
@@ -59,8 +60,7 @@ impl Agent {
             name,
             site: self.site().clone(),
             appliance: self.identity.appliance.clone(),
-            // The centre has no plan of sessions to tell of.
-            next: None,
+            next: self.twin.good().and_then(|twin| twin.next(wall_ms())).cloned(),
             showing,
         }
     }

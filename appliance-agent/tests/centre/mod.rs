@@ -275,7 +275,14 @@ impl Centre {
 
     pub fn desire(&self, version: u64, calls: &[&str]) {
         let calls = calls.iter().map(|code| code.parse().unwrap()).collect();
-        let desired = Desired { version, site: SITE.parse().unwrap(), name: "Tri Lễ".into(), calls };
+        let desired = Desired {
+            version,
+            site: SITE.parse().unwrap(),
+            name: "Tri Lễ".into(),
+            calls,
+            loudspeaker: None,
+            planned: vec![],
+        };
         self.post_signed(&Topic::Desired(appliance()), &Envelope::new(version, now_ms(), desired), true);
     }
 

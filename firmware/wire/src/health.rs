@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::twin::Volume;
+
 /// One report. `None` means *not measured now*, never zero.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Health {
@@ -25,6 +27,9 @@ pub struct Health {
     /// The same of each channel of the microphones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels_dbfs: Vec<f32>,
+    /// How loud the return is in the room; none without a loudspeaker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loudspeaker: Option<Volume>,
     /// The media link, while there is one.
     pub link: Option<LinkHealth>,
     /// Own clock minus the server's, milliseconds, as the last signed message from the server allowed to estimate.

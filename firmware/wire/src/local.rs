@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{IceCredentials, Join, VideoOrder};
 use crate::envelope::WireError;
+use crate::event::PressRefusal;
 use crate::health::LinkHealth;
 use crate::id::{SessionId, SiteCode};
 use crate::picture::PictureEvent;
 use crate::sound::{Heard, MicrophoneEvent, Microphones};
+use crate::text::Lang;
 use crate::trial::{Found, ScreenAt, Trial};
 
 /// The longest body.
@@ -84,6 +86,10 @@ pub enum ToMedia {
     Mute(bool),
     /// What the screen shows about the record.
     Tally(bool),
+    /// How loud the return is from now on, percent; until then as [`Loudspeaker::volume`].
+    Volume(u8),
+    /// A press means nothing now: the room hears that, and sees why over the program.
+    Refused(PressRefusal),
     /// Try something; answered by [`FromMedia::Tried`]. One at a time: another one, or a session, stops it.
     Try {
         /// Control's name for this try.
@@ -128,6 +134,18 @@ pub struct MediaConfig {
     /// The box's screen, which the child may be given ([`ToMedia::ScreenYours`]); none where there is none.
     #[serde(default)]
     pub screen: Option<ScreenAt>,
+    /// With what the child writes over the program; none: it writes nothing.
+    #[serde(default)]
+    pub lettering: Option<Lettering>,
+}
+
+/// How texts are drawn on the screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lettering {
+    /// Font files of the regular and the bold face, with every Vietnamese letter.
+    pub fonts: [String; 2],
+    /// Their language.
+    pub lang: Lang,
 }
 
 /// Where the picture comes from.

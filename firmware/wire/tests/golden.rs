@@ -21,7 +21,7 @@ use bridgepoint_wire::health::{Health, LinkHealth};
 use bridgepoint_wire::picture::{Figures, PictureEvent, Unfit};
 use bridgepoint_wire::presence::{Online, Presence};
 use bridgepoint_wire::sound::{MicrophoneEvent, MicrophoneFault, SoundTest, SoundTestFigures, SoundTestSaid};
-use bridgepoint_wire::twin::Desired;
+use bridgepoint_wire::twin::{Desired, Planned, Volume};
 use bridgepoint_wire::update::{Update, UpdateEnd, UpdateFault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -68,6 +68,7 @@ fn v1_health() {
         encoder_fps: Some(25.0),
         mic_dbfs: Some(-30.5),
         channels_dbfs: vec![],
+        loudspeaker: None,
         link: Some(LinkHealth { up: true, rtt_ms: Some(1.5), loss_percent: 0.0, up_kbps: 2_000, down_kbps: 2_100 }),
         clock_offset_ms: Some(-3),
         version: "0.1.0".into(),
@@ -179,8 +180,18 @@ fn v1_reply() {
 
 #[test]
 fn v1_desired() {
-    let desired = Desired { version: 2, site: id("16756"), name: "Xã Tri Lễ".into(), calls: vec![id("17611")] };
-    holds("v1-desired.json", vec![desired]);
+    let desired = Desired {
+        version: 2,
+        site: id("16756"),
+        name: "Xã Tri Lễ".into(),
+        calls: vec![id("17611")],
+        loudspeaker: None,
+        planned: Vec::new(),
+    };
+    holds("v1-desired.json", vec![desired.clone()]);
+    let planned = Planned { at_ms: AT + 86_400_000, title: "Tiếp công dân định kỳ tháng 12".into() };
+    let loudspeaker = Some(Volume { percent: 70, muted: true });
+    holds("v1-desired-room.json", vec![Desired { loudspeaker, planned: vec![planned], ..desired }]);
 }
 
 #[test]

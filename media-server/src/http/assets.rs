@@ -40,6 +40,8 @@ const ASSETS: &[Asset] = &[
     asset!("live.js", SCRIPT),
     asset!("login.js", SCRIPT),
     asset!("logo.svg", IMAGE),
+    asset!("loudspeaker.js", SCRIPT),
+    asset!("planned.js", SCRIPT),
     asset!("records.js", SCRIPT),
     asset!("report.js", SCRIPT),
     asset!("session.js", SCRIPT),

@@ -6,6 +6,7 @@ mod error;
 mod files;
 mod live;
 mod media;
+mod planned;
 mod records;
 mod sessions;
 mod sites;
@@ -78,6 +79,7 @@ pub fn router(app: App) -> Router {
         .route("/api/sites/{code}/code", post(sites::make_code))
         .route("/api/sites/{code}/reports", get(sites::reports))
         .route("/api/sites/{code}/calls", put(sites::set_calls))
+        .route("/api/sites/{code}/loudspeaker", put(sites::set_loudspeaker))
         .route("/api/sites/{code}/camera", post(sites::camera))
         .route("/api/sites/{code}/sound-test", post(sites::test_sound))
         .route("/api/sites/{code}/sound-tests", get(sites::sound_tests))
@@ -93,6 +95,8 @@ pub fn router(app: App) -> Router {
         .route("/api/sessions/{id}/recorded", post(sessions::record_program))
         .route("/api/sessions/{id}/site", post(sessions::stage_site))
         .route("/api/sessions/{id}/floor", post(sessions::floor))
+        .route("/api/planned", get(planned::list).post(planned::add))
+        .route("/api/planned/{id}", axum::routing::delete(planned::remove))
         .route("/api/layouts", get(sessions::layouts))
         .route("/api/records", get(records::list))
         .route("/api/records/{id}/files/{name}", get(records::file))

@@ -11,6 +11,7 @@ use bridgepoint_wire::command::{Order, Outcome};
 use bridgepoint_wire::event::CommandRefusal;
 use bridgepoint_wire::id::BadId;
 use bridgepoint_wire::text::Text;
+use bridgepoint_wire::twin::Volume;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization as _;
@@ -88,6 +89,20 @@ pub async fn set_calls(
     let answer = json!(calls);
     app.hub.call(move |hub| hub.set_calls(&site, &calls)).await??;
     Ok(Json(answer))
+}
+
+/// `PUT /api/sites/{code}/loudspeaker`: `null` leaves it to the box's own configuration.
+pub async fn set_loudspeaker(
+    State(app): State<App>,
+    Path(code): Path<String>,
+    Json(volume): Json<Option<Volume>>,
+) -> Result<Json<Value>, ApiError> {
+    let site = site(&code)?;
+    if volume.is_some_and(|volume| volume.percent > 100) {
+        return Err(ApiError::bad("a loudspeaker's percent is 0 to 100"));
+    }
+    app.hub.call(move |hub| hub.set_loudspeaker(&site, volume)).await??;
+    Ok(Json(json!(volume)))
 }
 
 /// `POST /api/sites/{code}/whip`

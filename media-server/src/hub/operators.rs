@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bridgepoint_wire::local::{FromWorker, Program, ProgramStage, SiteRole, SiteStage, Stage, ToWorker};
 use bridgepoint_wire::text::{Lang, Text};
+use bridgepoint_wire::twin::{Planned, Volume};
 use bridgepoint_wire::{SessionId, SiteCode};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -202,6 +203,29 @@ impl Hub {
         self.reload_site(code)?;
         self.publish_twin(code);
         Ok(())
+    }
+
+    /// How loud the return is in a site's room; none: as its box's own configuration says.
+    pub fn set_loudspeaker(&mut self, code: &SiteCode, volume: Option<Volume>) -> Result<(), Refused> {
+        self.known([code])?;
+        self.store.set_loudspeaker(code, volume)?;
+        self.publish_twin(code);
+        Ok(())
+    }
+
+    /// Plans a session: the boxes of its sites say so on their screens. Returns its number.
+    pub fn plan(&mut self, planned: &Planned, sites: &[SiteCode]) -> Result<i64, Refused> {
+        self.known(sites)?;
+        let (number, told) = self.store.add_planned(planned, sites, now_ms())?;
+        told.iter().for_each(|site| self.publish_twin(site));
+        Ok(number)
+    }
+
+    /// Takes a session out of the plan; `false`: it is not there.
+    pub fn unplan(&mut self, number: i64) -> Result<bool, Refused> {
+        let told = self.store.remove_planned(number)?;
+        told.iter().flatten().for_each(|site| self.publish_twin(site));
+        Ok(told.is_some())
     }
 
     /// A new enrolment code for a site and when it expires.

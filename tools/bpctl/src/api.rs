@@ -83,6 +83,16 @@ impl Api {
         self.answer(path, request.send_json(body).with_context(|| self.unreached())?)
     }
 
+    /// Takes something away.
+    pub fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let request = self.agent.delete(self.url(path)).header("Authorization", self.bearer());
+        let response = request.call().with_context(|| self.unreached())?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        self.answer(path, response).map(drop)
+    }
+
     /// Adds a site unless it is there already.
     pub fn add_site(&self, code: &str, name: &str) -> anyhow::Result<()> {
         let known = self.get("/api/sites")?;

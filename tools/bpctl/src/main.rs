@@ -2,6 +2,7 @@
 
 mod api;
 mod camera;
+mod plan;
 mod replay;
 mod show;
 mod sound_test;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use bridgepoint_wire::twin::Volume;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -56,6 +58,9 @@ enum Command {
     },
     /// How every box is.
     Health,
+    /// Sessions that are planned: the boxes of their sites say so on their screens.
+    #[command(subcommand)]
+    Plan(plan::What),
     /// What was recorded.
     #[command(subcommand)]
     Record(Record),
@@ -111,6 +116,20 @@ enum Site {
         bundle: String,
         /// Its version, as its manifest says it.
         version: String,
+    },
+    /// How loud the return is in the site's room.
+    Loudspeaker {
+        /// The site's code.
+        code: String,
+        /// 0 to 100.
+        #[arg(long, value_parser = clap::value_parser!(u8).range(0..=100), required_unless_present = "own")]
+        percent: Option<u8>,
+        /// Nothing is heard until it is said again without this.
+        #[arg(long, requires = "percent")]
+        mute: bool,
+        /// As the box's own configuration says.
+        #[arg(long, conflicts_with = "percent")]
+        own: bool,
     },
     /// Set whom the site's button calls.
     Calls {
@@ -339,6 +358,12 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let begun = api.post(&format!("/api/sites/{code}/update"), &body)?;
             (begun, code.clone())
         }
+        Command::Site(Site::Loudspeaker { code, percent, mute, own: _ }) => {
+            let volume = percent.map(|percent| Volume { percent, muted: *mute });
+            let set = api.put(&format!("/api/sites/{code}/loudspeaker"), &json!(volume))?;
+            (set, code.clone())
+        }
+        Command::Plan(what) => plan::run(&api, what, lang)?,
         Command::Site(Site::Calls { code, calls }) => {
             let set = api.put(&format!("/api/sites/{code}/calls"), &json!(calls))?;
             (set, calls.join(" "))

@@ -136,6 +136,7 @@ fn ours(options: &Options, clips: &RawClips, out: &Path) -> anyhow::Result<Figur
         dtls_cert: B64.encode(&identity.cert_der),
         dtls_key: B64.encode(&identity.key_der),
         screen: None,
+        lettering: None,
     };
     control.write_all(&encode(&ToMedia::Configure(config)))?;
     let order =

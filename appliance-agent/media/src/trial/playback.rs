@@ -1,4 +1,4 @@
-//! Ten seconds of picture and sound onto the disk, and from the disk onto the screen.
+//! Ten seconds of picture and sound onto the disk, and from the disk onto the screen and the loudspeaker.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -14,11 +14,14 @@ use bridgepoint_wire::media::AccessUnit;
 
 use super::{Bench, FIRST, ORDER, TrialError};
 use crate::encode::Encodings;
+use crate::loudspeaker::Loudspeaker;
 use crate::session::Source;
 use crate::sound::Microphone;
 use crate::timeline::Timeline;
 use crate::{Captured, Encoding, MediaError, lock};
 
+/// A block is handed over so long before it is heard; the picture is not late enough for that to be noticed.
+const LEAD: Duration = Duration::from_millis(60);
 /// Opus bit rate of the recording, kbit/s.
 const SOUND_KBPS: u32 = 48;
 
@@ -132,9 +135,11 @@ impl<'a> Recording<'a> {
     }
 }
 
-/// Plays the file once, as a camera that is a file is played.
+/// Plays the file once, as a camera that is a file is played; whoever stands in the room sees and hears it.
 fn play(bench: &Bench<'_>, path: &Path, proof: PlaybackProof) -> Result<PlaybackProof, TrialError> {
     let mut painter = bench.painter()?;
+    let loudspeaker = bench.loudspeaker(|error| tracing::warn!("the playback is not heard: {error}"))?;
+    let mouth = loudspeaker.as_ref().map(Loudspeaker::mouth);
     let camera = bridgepoint_wire::local::Camera::Clip(path.display().to_string());
     let mut source = Source::open(&camera)?;
     let (to, captured) = std::sync::mpsc::sync_channel(super::QUEUE);
@@ -145,14 +150,22 @@ fn play(bench: &Bench<'_>, path: &Path, proof: PlaybackProof) -> Result<Playback
     let until = Instant::now() + Duration::from_millis(proof.recorded_ms.into());
     let mut shown = 0_u32;
     bench.watch(&capture, until, |captured| {
-        if let Captured::Picture { picture, .. } = captured {
-            shown += 1;
-            if let Some(painter) = &mut painter {
-                painter.paint(&picture)?;
+        match captured {
+            Captured::Picture { picture, .. } => {
+                shown += 1;
+                if let Some(painter) = &mut painter {
+                    painter.paint(&picture, None)?;
+                }
             }
+            Captured::Sound { block, at } => {
+                if let Some(mouth) = &mouth {
+                    mouth.play(&block, at + LEAD);
+                }
+            }
+            _ => {}
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    tracing::info!(shown, "played what was recorded");
+    tracing::info!(shown, heard = mouth.is_some(), "played what was recorded");
     if shown == 0 { Err(TrialError::NoPicture) } else { Ok(proof) }
 }

@@ -9,7 +9,6 @@ use bridgepoint_wire::trial::{Found, MeasuredMicrophone};
 
 use super::{Bench, LOOK, TrialError};
 use crate::blocks::BLOCK_TIME;
-use crate::epoch::Epoch;
 use crate::loudspeaker::Loudspeaker;
 use crate::microphones::{CLOSING, capture};
 use crate::pace::{BLOCK, SOUND_RATE};
@@ -34,16 +33,15 @@ const HOLE: Duration = Duration::from_millis(10);
 /// # Errors
 /// The loudspeaker is away. A microphone that is away is [`Measured::NoSignal`].
 pub(super) fn run(bench: &Bench<'_>) -> Result<Found, TrialError> {
-    let (Some(described), Some(out)) = (&bench.config.microphones, &bench.config.loudspeaker) else {
-        return Ok(Found::SoundTest(Vec::new()));
-    };
+    let Some(described) = &bench.config.microphones else { return Ok(Found::SoundTest(Vec::new())) };
     let signal = TestSignal::default();
     let played = signal.samples();
     let silent: Arc<Mutex<Option<MediaError>>> = Arc::default();
     let fault = Arc::clone(&silent);
-    let loudspeaker = Loudspeaker::start(&out.device, f64::from(out.volume) / 100.0, Epoch::now(), move |error| {
+    let loudspeaker = bench.loudspeaker(move |error| {
         lock(&fault).get_or_insert(error);
     })?;
+    let Some(loudspeaker) = loudspeaker else { return Ok(Found::SoundTest(Vec::new())) };
     let inputs: Vec<Input> = inputs(described);
     let fault_before = || lock(&silent).take();
     let all_deliver = || inputs.iter().all(|input| lock(&input.tape).first.is_some());

@@ -1,6 +1,6 @@
 //! Nothing goes on: who we are, what comes next, what the lamps mean.
 
-use agent_core::screen::{Idle, Note};
+use agent_core::screen::{Idle, Note, moment};
 use bridgepoint_panel::Showing;
 use bridgepoint_wire::text::Text;
 
@@ -35,7 +35,7 @@ impl Canvas<'_, '_> {
         self.stack(&mut column, regular(24, 22, SOFT), 1, 4, Text::IdleNext.message(self.lang).what);
         match &idle.next {
             Some(next) => {
-                self.stack(&mut column, bold(40, 30, TEXT), 1, 4, &next.at());
+                self.stack(&mut column, bold(40, 30, TEXT), 1, 4, &moment(next.at_ms));
                 self.stack(&mut column, regular(28, 22, TEXT), 2, 0, &next.title);
             }
             None => self.stack(&mut column, regular(30, 24, TEXT), 1, 0, Text::IdleNoNext.message(self.lang).what),

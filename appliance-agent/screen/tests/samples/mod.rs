@@ -2,11 +2,12 @@
 
 use agent_core::commissioning::judge::Needs;
 use agent_core::commissioning::{Fault, Step, Stick};
-use agent_core::screen::{Entry, FactoryReset, FaultTree, Idle, NextSession, Note, Screen, StepState, Wizard, refusal};
+use agent_core::screen::{Entry, FactoryReset, FaultTree, Idle, Note, Screen, StepState, Wizard, refusal};
 use bridgepoint_panel::Showing;
 use bridgepoint_wire::enrol::BadCode;
 use bridgepoint_wire::event::PressRefusal;
 use bridgepoint_wire::text::Text;
+use bridgepoint_wire::twin::Planned;
 
 /// Name (of a file) and screen.
 pub fn all() -> Vec<(String, Screen)> {
@@ -86,7 +87,7 @@ pub fn all() -> Vec<(String, Screen)> {
 fn idle(all: &mut Vec<(String, Screen)>) {
     let names = ["Xã Tri Lễ", "Uỷ ban nhân dân Phường Nguyễn Cư Trinh, Thành phố Hồ Chí Minh"];
     let title = "Tiếp công dân định kỳ của Chủ tịch Uỷ ban nhân dân tỉnh Nghệ An, tháng 11";
-    let next = NextSession { at_ms: 1_795_500_000_000, title: title.into() };
+    let next = Planned { at_ms: 1_795_500_000_000, title: title.into() };
     for (n, showing) in [Showing::Ready, Showing::Calling, Showing::Alone].into_iter().enumerate() {
         let screen = Idle {
             name: names[n % 2].into(),
