@@ -216,7 +216,8 @@ fn plan_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) 
     }
     let planned = "return await (await fetch('/api/planned')).json()";
     let told = browser.run(planned, &[])?;
-    assert_eq!(told[0]["sites"], json!(codes[..2]), "{told}");
+    let chosen = told[0]["sites"].as_array().context("its sites")?;
+    assert!(chosen.len() == 2 && codes[..2].iter().all(|code| chosen.contains(&json!(code))), "{told}");
     let here = browser.run("return new Date('2030-12-03T08:00').getTime()", &[])?;
     assert_eq!(told[0]["at_ms"], here);
     browser.click("#planned button")?;

@@ -178,20 +178,25 @@ fn a_refused_press_is_heard(stack: &Running, room: &Room, code: &str, ms: u32, w
 }
 
 /// The loudspeaker is as loud as the centre says, and as the box's own file says when it says nothing.
-fn it_is_as_loud_as_the_centre_says(stack: &Running, room: &Room, code: &str, loudest: impl Fn(&[f32]) -> f64) {
-    let loud = || loudest(&room.listen(SPEAKER, Duration::from_secs(3)).unwrap());
-    let before = loud();
+fn it_is_as_loud_as_the_centre_says(stack: &Running, room: &Room, code: &str, beep: u32) {
     let set = |options: &[&str], wanted: &Value| {
         stack.bpctl(&[&["site", "loudspeaker", code], options].concat()).unwrap();
         let told = || Ok(stack.bpctl(&["site", "show", code])?["health"]["loudspeaker"] == *wanted);
         stack.wait("the box says how loud it is", PATIENCE, told).unwrap();
-        loud() / before
+        // What was on its way is still heard as it was.
+        std::thread::sleep(Duration::from_secs(1));
+        // A beep each second; the first of a film's round is louder, for its codec had nothing before it.
+        let heard = strength(&room.listen(SPEAKER, Duration::from_secs(5)).unwrap(), beep);
+        let mut beeps: Vec<f64> =
+            heard.chunks(1_000).map(|second| second.iter().copied().fold(0.0, f64::max)).collect();
+        beeps.sort_by(f64::total_cmp);
+        beeps[beeps.len() / 2]
     };
     let quarter = set(&["--percent", "25"], &serde_json::json!({ "percent": 25, "muted": false }));
     let muted = set(&["--percent", "25", "--mute"], &serde_json::json!({ "percent": 25, "muted": true }));
     let own = set(&["--own"], &serde_json::json!({ "percent": 100, "muted": false }));
-    println!("loudspeaker at 25 %: {quarter:.3}, muted: {muted:.3}, by its own file: {own:.3} of what it was");
-    assert!((0.2..0.3).contains(&quarter) && muted < 0.01 && own > 0.9);
+    println!("loudspeaker at 25 %: {quarter:.3}, muted {muted:.3}, by its own file {own:.3}");
+    assert!((0.2..0.3).contains(&(quarter / own)) && muted < own / 100.0 && own > 0.1);
 }
 
 #[test]
@@ -200,16 +205,17 @@ fn a_room_is_heard_whatever_its_microphones_do_and_who_speaks_is_shown() {
     let mut opened = None;
     let mut stack = Running::start_equipped("room-sound", 2, |dir, codes| {
         let home = dir.join("room");
-        let (room, beside) =
-            (Room::open(&home.join("array"), &[ARRAY, SPEAKER])?, Room::open(&home.join("spare"), &[SPARE])?);
+        let mut room = Room::open(&home.join("array"), &[ARRAY, SPEAKER])?;
+        let mut beside = Room::open(&home.join("spare"), &[SPARE])?;
         let equipped = equipment(&home, [&room, &beside]);
-        opened = Some((room, beside));
+        // Before the box listens to itself: a room is there before its box is.
+        let quiet = room.say(ARRAY, &hush(240, 4, &[]))?;
+        let quiet_beside = beside.say(SPARE, &hush(240, 1, &[]))?;
+        opened = Some((room, beside, quiet, quiet_beside));
         Ok(BTreeMap::from([(codes[1].clone(), equipped)]))
     })
     .unwrap();
-    let (mut room, mut beside) = opened.unwrap();
-    let quiet = room.say(ARRAY, &hush(240, 4, &[])).unwrap();
-    let _beside = beside.say(SPARE, &hush(240, 1, &[])).unwrap();
+    let (mut room, _beside, quiet, _quiet_beside) = opened.unwrap();
     let code = stack.code(1).to_owned();
     let code = code.as_str();
     it_listens_to_itself(&stack, &room, code);
@@ -247,7 +253,7 @@ fn a_room_is_heard_whatever_its_microphones_do_and_who_speaks_is_shown() {
     room.silence(&walls).unwrap();
     assert!(heard > 0.1 && echo > 0.1, "heard {heard:.3}, its echo {echo:.3}");
 
-    it_is_as_loud_as_the_centre_says(&stack, &room, code, loudest);
+    it_is_as_loud_as_the_centre_says(&stack, &room, code, tone);
     a_refused_press_is_heard(&stack, &room, code, LONG_PRESS_MS, "NotTheCaller");
 
     // A microphone dies; another one is heard.
