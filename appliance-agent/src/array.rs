@@ -100,7 +100,7 @@ fn serve(
 }
 
 fn heard(talk: Talk, directions: &Directions) -> Heard {
-    let azimuth_deg = directions.azimuth_deg(talk.angle_deg);
+    let azimuth_deg = f32::from(directions.azimuth_deg(talk.angle_deg));
     tracing::trace!(talk.angle_deg, talk.voice, azimuth_deg, "the array");
     if talk.voice { Heard::Voice { azimuth_deg } } else { Heard::Quiet }
 }

@@ -65,10 +65,11 @@ pub enum ArrayAt {
 }
 
 impl Directions {
-    /// What the array says, as an azimuth: 0 to the front, positive to the right, −180 up to 180 degrees.
-    pub fn azimuth_deg(&self, angle_deg: u16) -> f32 {
-        let turned = (i32::from(angle_deg) - i32::from(self.front_deg)) * if self.clockwise { 1 } else { -1 };
-        ((turned + 180).rem_euclid(360) - 180) as f32
+    /// What the array says, as an azimuth: 0 to the front, positive to the right, −180 to 179 degrees.
+    pub const fn azimuth_deg(&self, angle_deg: u16) -> i16 {
+        let from_front = angle_deg as i32 - self.front_deg as i32;
+        let turned = if self.clockwise { from_front } else { -from_front };
+        ((turned + 180).rem_euclid(360) - 180) as i16
     }
 }
 

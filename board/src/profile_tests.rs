@@ -180,12 +180,12 @@ fn an_array_that_tells_directions_says_them_in_its_own_degrees() {
         };
     let usb = directions(r#"{ kind = "xvf3000-usb", front_deg = 90, clockwise = false }"#);
     assert_eq!(usb.array, ArrayAt::Xvf3000Usb);
-    assert_eq!([90, 60, 120, 270, 271].map(|angle| usb.azimuth_deg(angle)), [0.0, 30.0, -30.0, -180.0, 179.0]);
+    assert_eq!([90, 60, 120, 270, 271].map(|angle| usb.azimuth_deg(angle)), [0, 30, -30, -180, 179]);
     let i2c = directions(
         r#"{ kind = "xvf3800-i2c", bus = "/dev/i2c-1", address = 0x2C, front_deg = 350, clockwise = true }"#,
     );
     assert_eq!(i2c.array, ArrayAt::Xvf3800I2c { device: "/dev/i2c-1".into(), address: 0x2C });
-    assert_eq!([350, 0, 320, 359].map(|angle| i2c.azimuth_deg(angle)), [0.0, 10.0, -30.0, 9.0]);
+    assert_eq!([350, 0, 320, 359].map(|angle| i2c.azimuth_deg(angle)), [0, 10, -30, 9]);
     let nowhere = r#"processed = 0
 directions = { kind = "xvf3800-i2c", bus = "/dev/i2c-1", front_deg = 0, clockwise = true }
 "#;

@@ -11,7 +11,8 @@ export function plannedCard(live) {
   const none = h("p", { class: "quiet" }, t("planned.none"));
   const at = h("input", { type: "datetime-local", id: "planned-at", required: true });
   const title = h("input", { id: "planned-title", required: true, maxlength: String(LONGEST_TITLE), autocomplete: "off" });
-  const sites = h("select", { id: "planned-sites", multiple: true, required: true, size: "6" });
+  const sites = h("div", { class: "checks", id: "planned-sites", role: "group", "aria-label": t("planned.sites") });
+  const chosen = () => [...sites.querySelectorAll("input:checked")].map((box) => box.value);
   const says = h("div", { class: "form-says", role: "alert" });
   const send = h("button", { type: "submit", id: "planned-add" }, t("planned.add"));
 
@@ -35,9 +36,13 @@ export function plannedCard(live) {
     onsubmit: async (event) => {
       event.preventDefault();
       says.replaceChildren();
+      if (chosen().length === 0) {
+        says.replaceChildren(t("planned.no_site"));
+        return;
+      }
       send.disabled = true;
       try {
-        await api.plan(new Date(at.value).getTime(), title.value, [...sites.selectedOptions].map((option) => option.value));
+        await api.plan(new Date(at.value).getTime(), title.value, chosen());
         form.reset();
         await load();
         notice(t("planned.added"), "good");
@@ -49,7 +54,7 @@ export function plannedCard(live) {
   },
   h("label", { for: "planned-at" }, t("planned.at")), at,
   h("label", { for: "planned-title" }, t("planned.title")), title,
-  h("label", { for: "planned-sites" }, t("planned.sites")), sites, says, h("div", { class: "actions" }, send));
+  h("p", { class: "strong" }, t("planned.sites")), sites, says, h("div", { class: "actions" }, send));
 
   load().catch(fault);
   function update() {
@@ -57,8 +62,9 @@ export function plannedCard(live) {
     const codes = known.map((site) => site.code).join();
     if (sites.dataset.codes === codes) return;
     sites.dataset.codes = codes;
-    const chosen = new Set([...sites.selectedOptions].map((option) => option.value));
-    sites.replaceChildren(...known.map((site) => h("option", { value: site.code, selected: chosen.has(site.code) }, `${site.name} (${site.code})`)));
+    const before = new Set(chosen());
+    sites.replaceChildren(...known.map((site) => h("label", { class: "check" },
+      h("input", { type: "checkbox", value: site.code, checked: before.has(site.code) }), h("span", {}, site.name), h("span", { class: "quiet" }, site.code))));
   }
   const node = h("section", { class: "card" }, h("h2", {}, t("planned.head")), h("p", { class: "quiet" }, t("planned.help")), none, list,
     h("details", {}, h("summary", {}, t("planned.new")), form));

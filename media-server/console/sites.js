@@ -184,7 +184,7 @@ function manage(live, site) {
   return dialog(t("sites.manage_of", `${site.name} (${site.code})`), (close) => [
     site.appliance ? cameraPart(site) : null, enrolPart(site), reportPart(site), site.health?.loudspeaker ? loudspeakerPart(site) : null, site.appliance ? soundTestPart(site) : null, callsPart(live, site), whipPart(site),
     h("div", { class: "actions" }, button(t("app.close"), () => close(), { kind: "primary" })),
-  ], { wide: true });
+  ].filter(Boolean), { wide: true });
 }
 
 function enrolPart(site) {

@@ -202,7 +202,7 @@ fn plan_a_session(browser: &Browser, codes: &[String], pictures: Option<&Path>) 
     browser.type_into("#planned-title", "Tiếp công dân định kỳ tháng 12")?;
     // A field for a day and a time takes keys in the order of the browser's own language.
     let fill = "document.querySelector('#planned-at').value = '2030-12-03T08:00';
-                for (const option of document.querySelector('#planned-sites').options) option.selected = args[0].includes(option.value);";
+                for (const box of document.querySelectorAll('#planned-sites input')) box.checked = args[0].includes(box.value);";
     browser.run(fill, &[json!(codes[..2])])?;
     browser.click("#planned-add")?;
     browser.wait(

@@ -163,7 +163,7 @@ impl Child {
                 done: to.clone(),
                 writer,
                 state: State::New,
-                room: Room { volume: 100, letters: None },
+                room: Room { muted: false, volume: 100, letters: None },
                 chiming: None,
                 metered: Instant::now(),
                 postponed: VecDeque::new(),
@@ -247,9 +247,9 @@ impl Child {
             (_, message) => message,
         };
         match message {
-            ToMedia::Configure(config) => self.configure(config)?,
+            ToMedia::Configure(config) => self.configure(*config)?,
             ToMedia::Join { order, muted, session_key, session_cert } => {
-                self.join(order, muted, &session_key, session_cert);
+                self.join(*order, muted, &session_key, session_cert);
             }
             ToMedia::Leave => self.leave(),
             ToMedia::Mute(on) => {
@@ -344,7 +344,11 @@ impl Child {
                 .inspect_err(|error| tracing::warn!("nothing is written over the program: {error}"))
                 .ok()
         });
-        self.room = Room { volume: config.loudspeaker.as_ref().map_or(100, |loudspeaker| loudspeaker.volume), letters };
+        self.room = Room {
+            muted: false,
+            volume: config.loudspeaker.as_ref().map_or(100, |loudspeaker| loudspeaker.volume),
+            letters,
+        };
         let records = Path::new(&config.records);
         let opened = std::fs::create_dir_all(records)
             .map_err(|e| MediaError::File { file: config.records.clone(), reason: e.to_string() })
@@ -387,7 +391,8 @@ impl Child {
         };
         self.chiming = None;
         let Idle { config, encoders, source } = *idle;
-        match begin(&config, &encoders, source, order, muted, (session_key, statement), (&self.room, &self.tell)) {
+        let room = Room { muted, ..self.room.clone() };
+        match begin(&config, &encoders, source, order, (session_key, statement), (&room, &self.tell)) {
             Ok(session) => {
                 self.metered = Instant::now();
                 self.state = State::Joined(Box::new(Joined { config, encoders, session, camera_again: None }));
@@ -471,7 +476,6 @@ fn begin(
     encoders: &Encoders,
     source: Option<Source>,
     order: Join,
-    muted: bool,
     (session_key, statement): (&str, serde_json::Value),
     (room, tell): (&Room, &Tell),
 ) -> Result<Session, (Text, Vec<String>)> {
@@ -490,7 +494,7 @@ fn begin(
         Some(source) => source,
         None => Source::open(&config.camera).map_err(|error| error.text())?,
     };
-    Session::start(config, order, muted, keys, encoders.clone(), source, room, Arc::clone(tell))
+    Session::start(config, order, keys, encoders.clone(), source, room, Arc::clone(tell))
         .map_err(|error| error.text(Path::new(&config.records)))
 }
 

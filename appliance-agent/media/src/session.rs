@@ -106,9 +106,11 @@ pub struct SessionKeys {
     pub dtls: Identity,
 }
 
-/// What the room sees and hears of the box's own.
+/// How the room is when a session begins.
 #[derive(Clone)]
 pub struct Room {
+    /// Its microphone is closed.
+    pub muted: bool,
     /// How loud the return is, percent.
     pub volume: u8,
     /// For what is written over the program; none: nothing is.
@@ -168,7 +170,6 @@ impl Session {
     pub fn start(
         config: &MediaConfig,
         order: Join,
-        muted: bool,
         keys: SessionKeys,
         encoders: Encoders,
         source: Source,
@@ -177,7 +178,7 @@ impl Session {
     ) -> Result<Self, JoinError> {
         let timeline = Timeline::new(order.origin_ms);
         let gauges = Arc::new(Gauges::default());
-        gauges.muted.store(muted, Ordering::Relaxed);
+        gauges.muted.store(room.muted, Ordering::Relaxed);
         gauges.dbfs.store((-127.0_f32).to_bits(), Ordering::Relaxed);
         let (closed, file_closed) = sync_channel(1);
         let recorder = open_record(config, &order, &keys, &gauges, &tell, &closed)?;

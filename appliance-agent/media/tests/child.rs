@@ -150,7 +150,7 @@ impl Stage {
     }
 
     fn config(&self, clip: &Path, returns: bool) -> ToMedia {
-        ToMedia::Configure(MediaConfig {
+        ToMedia::Configure(Box::new(MediaConfig {
             site: self.site.clone(),
             camera: Camera::Clip(clip.display().to_string()),
             microphones: None,
@@ -165,12 +165,12 @@ impl Stage {
             dtls_key: B64.encode(&self.identity.key_der),
             screen: None,
             lettering: None,
-        })
+        }))
     }
 
     fn join(&self) -> ToMedia {
         ToMedia::Join {
-            order: self.join.clone(),
+            order: Box::new(self.join.clone()),
             muted: false,
             session_key: B64.encode(&self.key),
             session_cert: self.statement.clone(),

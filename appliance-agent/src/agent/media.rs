@@ -66,7 +66,7 @@ impl Agent {
             return;
         }
         let (muted, on_record) = (running.muted, running.on_record);
-        self.tell(ToMedia::Join { order: *running.join, muted, session_key, session_cert });
+        self.tell(ToMedia::Join { order: running.join, muted, session_key, session_cert });
         if on_record {
             self.tell(ToMedia::Tally(true));
         }
@@ -112,7 +112,7 @@ impl Agent {
         match event {
             MediaEvent::Connected => {
                 let config = media_config(&self.config, self.site().clone(), &self.keys);
-                self.tell(ToMedia::Configure(config));
+                self.tell(ToMedia::Configure(Box::new(config)));
             }
             MediaEvent::Said(message) => {
                 self.supervisor.handle_message(now);

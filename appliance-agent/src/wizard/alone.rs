@@ -144,7 +144,7 @@ impl Child {
     /// The text of a code that the camera sees.
     fn handle(&mut self, event: MediaEvent) -> Option<String> {
         match event {
-            MediaEvent::Connected => self.tell(ToMedia::Configure(self.config.clone())),
+            MediaEvent::Connected => self.tell(ToMedia::Configure(Box::new(self.config.clone()))),
             MediaEvent::Said(FromMedia::Ready) => {
                 self.ready = true;
                 if let Some((attempt, trial)) = self.wanted.clone() {

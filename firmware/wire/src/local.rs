@@ -68,11 +68,11 @@ impl Reader {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToMedia {
     /// First message after the child has connected.
-    Configure(MediaConfig),
+    Configure(Box<MediaConfig>),
     /// Capture, record, connect. A repeated `Join` for the running session changes nothing.
     Join {
         /// The server's order, checked.
-        order: Join,
+        order: Box<Join>,
         /// Start muted.
         muted: bool,
         /// Key of the box's own record of this session (Ed25519, PKCS #8 DER, base64).

@@ -154,6 +154,7 @@ pub struct Hub {
     /// Payloads that were dropped: malformed, unsigned, of strangers.
     dropped: u64,
     closing: bool,
+    plan_tidied_ms: u64,
     status: Status,
     snapshot: watch::Sender<Arc<Snapshot>>,
     dirty: bool,
@@ -212,6 +213,7 @@ impl Hub {
             asked: HashMap::new(),
             dropped: 0,
             closing: false,
+            plan_tidied_ms: 0,
             snapshot,
             dirty: true,
         };
@@ -245,6 +247,7 @@ impl Hub {
     /// Time passes; whatever cores ask for is done; others are told.
     fn settle(&mut self, at_once: bool) {
         let now = now_ms();
+        self.tidy_plan(now);
         for change in self.fleet.handle_timeout(now) {
             self.handle_reach(Some(change));
         }

@@ -216,16 +216,37 @@ impl Hub {
     /// Plans a session: the boxes of its sites say so on their screens. Returns its number.
     pub fn plan(&mut self, planned: &Planned, sites: &[SiteCode]) -> Result<i64, Refused> {
         self.known(sites)?;
-        let (number, told) = self.store.add_planned(planned, sites, now_ms())?;
-        told.iter().for_each(|site| self.publish_twin(site));
+        let number = self.store.add_planned(planned, sites)?;
+        for site in sites {
+            self.publish_twin(site);
+        }
         Ok(number)
     }
 
     /// Takes a session out of the plan; `false`: it is not there.
     pub fn unplan(&mut self, number: i64) -> Result<bool, Refused> {
         let told = self.store.remove_planned(number)?;
-        told.iter().flatten().for_each(|site| self.publish_twin(site));
-        Ok(told.is_some())
+        for site in &told {
+            self.publish_twin(site);
+        }
+        Ok(!told.is_empty())
+    }
+
+    /// Sessions of days before are forgotten: the boxes hear of those that come after them.
+    pub(super) fn tidy_plan(&mut self, now: u64) {
+        const EVERY_MS: u64 = 60 * 60 * 1_000;
+        if now < self.plan_tidied_ms + EVERY_MS {
+            return;
+        }
+        self.plan_tidied_ms = now;
+        match self.store.forget_planned(now) {
+            Ok(told) => {
+                for site in &told {
+                    self.publish_twin(site);
+                }
+            }
+            Err(error) => tracing::error!(%error, "the plan of sessions"),
+        }
     }
 
     /// A new enrolment code for a site and when it expires.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Result, Store, json, unsigned};
 
-/// So long after its begin a planned session is still in the list.
+/// So long after its begin a planned session is still kept.
 const KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// A session that is planned, as the store keeps it.
@@ -31,29 +31,27 @@ impl Store {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Plans a session and forgets those of days before `now_ms`. Returns its number, and the sites whose boxes are told
-    /// something else now.
-    pub fn add_planned(&self, planned: &Planned, sites: &[SiteCode], now_ms: u64) -> Result<(i64, Vec<SiteCode>)> {
+    /// Plans a session; returns its number. The boxes of its sites are to be told.
+    pub fn add_planned(&self, planned: &Planned, sites: &[SiteCode]) -> Result<i64> {
         self.change(|change| {
-            let mut told = forget(change, "at_ms < ?1", now_ms.saturating_sub(KEPT_MS) as i64)?;
             change.execute(
                 "INSERT INTO planned (at_ms, title, sites) VALUES (?1, ?2, ?3)",
                 params![planned.at_ms as i64, planned.title, serde_json::json!(sites).to_string()],
             )?;
             let number = change.last_insert_rowid();
-            told.extend_from_slice(sites);
-            renew_twins(change, &mut told)?;
-            Ok((number, told))
+            renew_twins(change, sites)?;
+            Ok(number)
         })
     }
 
-    /// Takes a session out of the plan; none: it is not there. Returns the sites whose boxes are told so.
-    pub fn remove_planned(&self, number: i64) -> Result<Option<Vec<SiteCode>>> {
-        self.change(|change| {
-            let mut told = forget(change, "id = ?1", number)?;
-            renew_twins(change, &mut told)?;
-            Ok((!told.is_empty()).then_some(told))
-        })
+    /// Takes a session out of the plan; returns the sites whose boxes are to be told. None: it was not there.
+    pub fn remove_planned(&self, number: i64) -> Result<Vec<SiteCode>> {
+        self.change(|change| forget(change, "id = ?1", number))
+    }
+
+    /// Forgets the sessions of days before `now_ms`; returns the sites whose boxes are to be told what comes after them.
+    pub fn forget_planned(&self, now_ms: u64) -> Result<Vec<SiteCode>> {
+        self.change(|change| forget(change, "at_ms < ?1", now_ms.saturating_sub(KEPT_MS) as i64))
     }
 }
 
@@ -71,19 +69,20 @@ pub(super) fn of(connection: &Connection, code: &SiteCode) -> rusqlite::Result<V
     rows.map(|record| Ok(record?.planned)).collect()
 }
 
-/// Returns the sites of what was dropped.
+/// Returns the sites of what was dropped, whose twins are other ones now.
 fn forget(change: &Transaction<'_>, which: &str, value: i64) -> Result<Vec<SiteCode>> {
     let mut statement =
         change.prepare(&format!("DELETE FROM planned WHERE {which} RETURNING id, at_ms, title, sites"))?;
     let dropped = statement.query_map([value], record)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(dropped.into_iter().flat_map(|record| record.sites).collect())
-}
-
-/// Their boxes are to be told something else.
-fn renew_twins(change: &Transaction<'_>, sites: &mut Vec<SiteCode>) -> Result<()> {
+    let mut sites: Vec<SiteCode> = dropped.into_iter().flat_map(|record| record.sites).collect();
     sites.sort();
     sites.dedup();
-    for site in sites.iter() {
+    renew_twins(change, &sites)?;
+    Ok(sites)
+}
+
+fn renew_twins(change: &Transaction<'_>, sites: &[SiteCode]) -> Result<()> {
+    for site in sites {
         change.execute("UPDATE sites SET twin = twin + 1 WHERE code = ?1", [site.as_str()])?;
     }
     Ok(())
@@ -109,17 +108,18 @@ mod tests {
             |site| store.desired(site).unwrap().unwrap().planned.into_iter().map(|one| one.title).collect::<Vec<_>>();
         let version = |site| store.desired(site).unwrap().unwrap().version;
         let before = version(&b);
-        let (late, told) = store.add_planned(&session(5 * day, "late"), &[a.clone(), b.clone()], day).unwrap();
-        assert_eq!(told, [a.clone(), b.clone()]);
-        store.add_planned(&session(3 * day, "early"), &[a.clone()], day).unwrap();
+        let late = store.add_planned(&session(5 * day, "late"), &[a.clone(), b.clone()]).unwrap();
+        store.add_planned(&session(3 * day, "early"), std::slice::from_ref(&a)).unwrap();
         assert_eq!((titles(&a), titles(&b)), (vec!["early".into(), "late".into()], vec!["late".to_owned()]));
         assert_eq!(version(&b), before + 1, "what does not concern it is no change");
         // More than a day after its begin a session is out of the plan.
-        let (_, told) = store.add_planned(&session(9 * day, "next"), &[b.clone()], 4 * day + 1).unwrap();
-        assert_eq!((told, titles(&a)), (vec![a.clone(), b.clone()], vec!["late".to_owned()]));
-        assert_eq!(store.remove_planned(late).unwrap(), Some(vec![a.clone(), b.clone()]));
-        assert_eq!(store.remove_planned(late).unwrap(), None);
-        assert_eq!((titles(&a), store.planned().unwrap().len()), (vec![], 1));
+        assert_eq!(store.forget_planned(4 * day).unwrap(), []);
+        assert_eq!(store.forget_planned(4 * day + 1).unwrap(), std::slice::from_ref(&a));
+        assert_eq!(titles(&a), ["late"]);
+        assert_eq!(store.remove_planned(late).unwrap(), [a.clone(), b.clone()]);
+        assert_eq!(store.remove_planned(late).unwrap(), []);
+        assert_eq!((titles(&a), store.planned().unwrap()), (vec![], vec![]));
+        assert_eq!(version(&b), before + 2);
 
         let (before, volume) = (version(&a), Volume { percent: 60, muted: true });
         store.set_loudspeaker(&a, Some(volume)).unwrap();

@@ -138,9 +138,13 @@ fn ours(options: &Options, clips: &RawClips, out: &Path) -> anyhow::Result<Figur
         screen: None,
         lettering: None,
     };
-    control.write_all(&encode(&ToMedia::Configure(config)))?;
-    let order =
-        ToMedia::Join { order: join, muted: false, session_key: B64.encode(&session.key), session_cert: session.cert };
+    control.write_all(&encode(&ToMedia::Configure(Box::new(config))))?;
+    let order = ToMedia::Join {
+        order: Box::new(join),
+        muted: false,
+        session_key: B64.encode(&session.key),
+        session_cert: session.cert,
+    };
     control.write_all(&encode(&order))?;
     std::thread::sleep(WARM_UP);
     let figures = watch(options, child.0.id(), || pictures.load(Ordering::Relaxed));

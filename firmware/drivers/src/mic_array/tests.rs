@@ -75,7 +75,7 @@ struct Xvf3800Model {
 
 impl Xvf3800Model {
     fn answer(&mut self, resource: u8, command: u8, into: &mut [u8]) -> usize {
-        let status = if (resource, command) != (20, 0x80 | 18) {
+        let status = if (resource, command) != (20, 0x92) {
             // "Bad command", as for firmware that does not have it.
             2
         } else if let Some(refused) = self.refuses {

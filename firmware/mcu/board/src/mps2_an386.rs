@@ -11,7 +11,6 @@ mod harness;
 mod systick;
 mod uart;
 
-
 use bridgepoint_panel::boards::{Layout, MPS2_AN386};
 use bridgepoint_panel::{Level, Millis};
 use bridgepoint_wire::panel::Lamps;
