@@ -8,17 +8,18 @@ use xtask::words::{note, say};
 use xtask::workspace::{cargo, root, run, target};
 
 use crate::setup::{Scope, setup};
-use crate::{deny, rules, units, yocto};
+use crate::{deny, links, rules, units, yocto};
 
 type Step = (&'static str, &'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("Định dạng mã nguồn", "Format (cargo fmt)", format),
     ("Luật phụ thuộc", "Dependency rules", rules::check),
     ("Chứng minh no_std", "Proof of no_std", no_std),
     ("Phân tích mã (clippy)", "Lints (cargo clippy)", clippy),
     ("Đơn vị systemd của thiết bị", "The box's units (systemd-analyze)", units::check),
     ("Tài liệu mã nguồn", "Documentation (cargo doc)", docs),
+    ("Liên kết trong tài liệu", "Links of the documents", links::check),
     ("Giấy phép, nguồn, thư viện bị cấm (cargo deny)", "Licences, sources, bans (cargo deny)", deny::check),
     ("Ảnh hệ thống (Yocto)", "The image's recipes (yocto/)", yocto::check),
 ];

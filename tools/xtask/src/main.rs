@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod deny;
 mod flashing;
+mod links;
 mod metadata;
 mod rules;
 mod setup;
