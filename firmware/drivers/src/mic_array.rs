@@ -1,16 +1,14 @@
 //! Microphone arrays that tell by themselves from where a voice comes.
 //!
 //! An array's processor hears all microphones before anything is sent over USB, takes out what the loudspeaker plays and
-//! tells speech from noise; so what it says is taken instead of what [`Heard`] could be worked out from its channels. It
-//! is asked every 100 ms or so, and never makes its caller wait: an answer that is not ready yet is [`None`], and the
-//! question is put again the next time.
+//! tells speech from noise; so what it says is worth more than what could be worked out from its channels. It is asked
+//! every 100 ms or so, and never makes its caller wait: an answer that is not ready yet is [`None`], and the question is
+//! put again the next time.
 //!
 //! Sources, cited by short name in this module:
 //! * *XVF3800*: XMOS, XVF3800 User Guide 3.2.1, "Device control" (`DOA_VALUE` is an addition of Seeed's firmware for
 //!   the reSpeaker XVF3800, from 2.0.6 on: its wiki, "`XVF3800` I²C command list");
 //! * *XVF3000*: XMOS, `VocalFusion` XVF3000 control guide; parameters as in Seeed's wiki, "`ReSpeaker` Mic Array v2.0".
-//!
-//! [`Heard`]: https://docs.rs/bridgepoint-wire
 
 mod xvf3000;
 mod xvf3800;
