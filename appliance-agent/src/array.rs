@@ -6,13 +6,17 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bridgepoint_board::{ArrayAt, Directions};
+use bridgepoint_board::{Alsa, ArrayAt, Audio, Directions};
 use bridgepoint_drivers::mic_array::{MicArray, Talk, VendorIn, Xvf3000, Xvf3800};
 use bridgepoint_wire::sound::Heard;
+use bridgepoint_wire::text::Text;
 use linux_embedded_hal::I2cdev;
 use nusb::MaybeFuture as _;
 use nusb::transfer::{ControlIn, ControlType, Recipient, TransferError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::config::Config;
+use crate::ending::Ending;
 
 /// Between two questions.
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -49,6 +53,33 @@ pub fn listen(directions: Directions) -> io::Result<Receiver<FromArray>> {
     let asking = move || serve(|| open(&directions.array), &directions, &to, Instant::now, thread::sleep);
     thread::Builder::new().name("mic-array".into()).spawn(asking)?;
     Ok(from)
+}
+
+/// Prints what the board's array says of directions, ten times a second, for whoever finds out where its 0 is.
+///
+/// # Errors
+/// Why it says nothing.
+pub fn print(config: &Config, seconds: u32) -> Result<(), Ending> {
+    let silent = |reason: String| Ending::world(Text::ArrayTellsNothing, [&reason]);
+    let directions = match &config.board.audio {
+        Audio::Alsa(Alsa { directions: Some(directions), .. }) => directions,
+        _ => return Err(silent(format!("audio.directions: {}", config.board.name))),
+    };
+    let mut array = open(&directions.array).map_err(silent)?;
+    let end = Instant::now() + Duration::from_secs(seconds.into());
+    while Instant::now() < end {
+        let pause = match array.ask().map_err(silent)? {
+            Some(talk) => {
+                let azimuth = directions.azimuth_deg(talk.angle_deg);
+                let voice = if talk.voice { "giọng nói / voice" } else { "" };
+                println!("angle_deg {:3} · azimuth_deg {azimuth:+4} · {voice}", talk.angle_deg);
+                ASK_EVERY
+            }
+            None => ASK_AGAIN,
+        };
+        thread::sleep(pause);
+    }
+    Ok(())
 }
 
 /// An array on whatever bus.
@@ -101,7 +132,6 @@ fn serve(
 
 fn heard(talk: Talk, directions: &Directions) -> Heard {
     let azimuth_deg = f32::from(directions.azimuth_deg(talk.angle_deg));
-    tracing::trace!(talk.angle_deg, talk.voice, azimuth_deg, "the array");
     if talk.voice { Heard::Voice { azimuth_deg } } else { Heard::Quiet }
 }
 

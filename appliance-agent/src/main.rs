@@ -76,6 +76,15 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Print what the board's microphone array says of directions: to find out what `audio.directions` has to say.
+    Directions {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// For so long.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Internal: the media child.
     #[command(hide = true)]
     Media {
@@ -94,6 +103,9 @@ fn main() -> ExitCode {
         Command::Enrol { config, code } => in_runtime(enrol_only(config, code)),
         Command::Run { config, code } => in_runtime(run(config, code)),
         Command::FactoryReset { config } => in_runtime(reset(config)),
+        Command::Directions { config, seconds } => {
+            Config::load(&config).map_err(Ending::Config).and_then(|config| array::print(&config, seconds))
+        }
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use scenarios::chance::Chance;
 use scenarios::emulated::{Bench, PATIENCE};
 use scenarios::measure::{Part, colour, sound, strength, times};
+use scenarios::usbip::{BUS, UsbArray};
+use xtask::machine::HOST;
 use xtask::stack::Stack;
 
 /// What is played into the guest's microphone, Hz.
@@ -36,6 +38,7 @@ fn a_box_starts_enrols_is_pressed_is_seen_and_heard_tells_its_health_and_is_rese
     it_is_the_system_that_we_describe(&mut bench);
     a_press_brings_its_picture_and_sound_to_the_centre(&mut bench);
     its_health_is_what_its_machine_says(&mut bench);
+    an_array_on_usb_is_asked_through_the_kernel(&mut bench);
     without_its_data_disk_it_writes_nothing_and_it_begins_anew_when_the_disk_comes(&mut bench);
     an_agent_that_hangs_is_started_again(&mut bench);
     a_kernel_that_hangs_is_reset_by_the_watchdog(&mut bench);
@@ -108,6 +111,38 @@ fn its_health_is_what_its_machine_says(bench: &mut Bench) {
     });
     bench.hand.run("rm /var/lib/bridgepoint/filler").unwrap();
     assert!(first["memory_mib"].as_u64().unwrap() > 5);
+}
+
+/// The array is a program on this machine; all from the kernel's USB on is real: the rule that gives the device to the
+/// agent's group, the devices that its unit allows, the requests.
+fn an_array_on_usb_is_asked_through_the_kernel(bench: &mut Bench) {
+    let array = UsbArray::start();
+    let attach = format!("modprobe vhci-hcd && usbip --tcp-port {} attach -r {HOST} -b {BUS}", array.port);
+    bench.hand.run(&attach).unwrap();
+    bench.hand.run("udevadm settle").unwrap();
+    // The same board with such an array.
+    let told = "directions = { kind = \"xvf3000-usb\", front_deg = 90, clockwise = false }";
+    let board = format!(
+        "mkdir -p /run/array && sed 's/^spare = .*/&\\n{told}/' /usr/share/bridgepoint/board/qemu-arm64/board.toml >/run/array/board.toml \
+         && sed 's|^board = .*|board = \"/run/array\"|' /etc/bridgepoint/agent.toml >/run/array/agent.toml"
+    );
+    bench.hand.run(&board).unwrap();
+    for (angle, voice, line) in
+        [(60, true, "angle_deg  60 · azimuth_deg  +30 · giọng nói / voice"), (271, false, "azimuth_deg +179 ·")]
+    {
+        array.hears(angle, voice);
+        let asked = "systemd-run --quiet --pipe --wait -p User=bridgepoint -p DevicePolicy=closed \
+                     -p 'DeviceAllow=char-usb_device rw' bridgepoint-agent directions --config /run/array/agent.toml --seconds 2";
+        let said = bench.hand.run(asked).unwrap();
+        let lines = said.lines().filter(|said| said.contains(line)).count();
+        println!("the array was asked {} times in 2 s", said.lines().count());
+        assert!(lines > 3 && lines == said.lines().count(), "{said}");
+    }
+    let unit = bench.hand.run("systemctl show -p DeviceAllow bridgepoint-agent").unwrap();
+    assert!(unit.contains("char-usb_device rw"), "{unit}");
+    bench.hand.run("usbip detach -p 0").unwrap();
+    let gone = bench.hand.run("bridgepoint-agent directions --config /run/array/agent.toml --seconds 1");
+    assert!(gone.is_err_and(|said| format!("{said:#}").contains("2886:0018")));
 }
 
 fn without_its_data_disk_it_writes_nothing_and_it_begins_anew_when_the_disk_comes(bench: &mut Bench) {

@@ -8,5 +8,7 @@ pub mod https;
 pub mod mqtt;
 pub mod running;
 pub mod screen;
+#[cfg(feature = "image")]
+pub mod usbip;
 
 pub use xtask::measure;

@@ -39,7 +39,7 @@ const SYSTEM: Tree = Tree {
     architectures: "arm64",
     packages: "alsa-utils,base-files,coreutils,dash,dbus,e2fsprogs,findutils,grep,gstreamer1.0-alsa,\
                gstreamer1.0-plugins-bad,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-ugly,\
-               hostname,kmod,libc-bin,mount,rauc,rauc-service,sed,systemd-sysv,udev,util-linux",
+               hostname,kmod,libc-bin,mount,rauc,rauc-service,sed,systemd-sysv,udev,usbip,util-linux",
     mounts: &[],
 };
 

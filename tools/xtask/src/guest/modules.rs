@@ -12,7 +12,7 @@ use crate::workspace::run;
 /// What the first root needs to find the second.
 pub const FIRST: [&str; 3] = ["virtio_blk", "ext4", "i6300esb"];
 /// What udev and the bench load in the guest.
-pub const LATER: [&str; 13] = [
+pub const LATER: [&str; 14] = [
     "virtio_net",
     "virtio-rng",
     "af_packet",
@@ -27,6 +27,8 @@ pub const LATER: [&str; 13] = [
     "dm-mod",
     "dm-verity",
     "squashfs",
+    // A USB device that is a program on this machine.
+    "vhci-hcd",
 ];
 
 /// A kernel's modules.
