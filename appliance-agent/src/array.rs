@@ -61,9 +61,8 @@ pub fn listen(directions: Directions) -> io::Result<Receiver<FromArray>> {
 /// Why it says nothing.
 pub fn print(config: &Config, seconds: u32) -> Result<(), Ending> {
     let silent = |reason: String| Ending::world(Text::ArrayTellsNothing, [&reason]);
-    let directions = match &config.board.audio {
-        Audio::Alsa(Alsa { directions: Some(directions), .. }) => directions,
-        _ => return Err(silent(format!("audio.directions: {}", config.board.name))),
+    let Audio::Alsa(Alsa { directions: Some(directions), .. }) = &config.board.audio else {
+        return Err(silent(format!("audio.directions: {}", config.board.name)));
     };
     let mut array = open(&directions.array).map_err(silent)?;
     let end = Instant::now() + Duration::from_secs(seconds.into());

@@ -1,6 +1,6 @@
 //! A microphone array on USB that is a program: what a machine's kernel sees of it comes over USB/IP.
 //!
-//! It is Seeed's ReSpeaker Mic Array v2.0 (XVF3000) as far as its control endpoint goes. Source: kernel documentation,
+//! It is Seeed's `ReSpeaker` Mic Array v2.0 (XVF3000) as far as its control endpoint goes. Source: kernel documentation,
 //! *USB/IP protocol*; USB 2.0, section 9.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what a test sets up may panic")]
@@ -59,7 +59,7 @@ struct Device {
 
 impl Device {
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
-        let [_, command] = words16(&read::<4>(&mut stream)?);
+        let [_, command] = words16(read(&mut stream)?);
         let _status = read::<4>(&mut stream)?;
         // OP_REQ_DEVLIST, OP_REQ_IMPORT.
         match command {
@@ -79,7 +79,7 @@ impl Device {
         }
     }
 
-    /// USBIP_CMD_SUBMIT or USBIP_CMD_UNLINK.
+    /// `USBIP_CMD_SUBMIT` or `USBIP_CMD_UNLINK`.
     fn answer_one(&self, stream: &mut TcpStream) -> io::Result<()> {
         let head: [u8; 48] = read(stream)?;
         let word = |n: usize| u32::from_be_bytes([head[4 * n], head[4 * n + 1], head[4 * n + 2], head[4 * n + 3]]);
@@ -167,6 +167,6 @@ fn read<const N: usize>(stream: &mut TcpStream) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-fn words16(bytes: &[u8; 4]) -> [u16; 2] {
-    [u16::from_be_bytes([bytes[0], bytes[1]]), u16::from_be_bytes([bytes[2], bytes[3]])]
+fn words16([a, b, c, d]: [u8; 4]) -> [u16; 2] {
+    [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
 }
