@@ -6,15 +6,17 @@ use realfft::num_complex::Complex32;
 use super::{Measured, RATE, Reading, TestSignal, samples_of};
 use crate::microphones::Levels;
 
-/// The impulse response's peak is this many times its RMS elsewhere, or nothing was heard. A hundred thousand values of
-/// noise alone have a peak of 5.
-const PEAK: f32 = 9.0;
+/// The impulse response's peak is this many times the RMS of its noise, or nothing was heard. Thirty thousand values of noise
+/// alone have a peak of 4 to 5.
+const PEAK: f32 = 7.0;
 /// The direct sound is the first that has this share of the peak: a reflection may be louder.
 const FIRST: f32 = 0.5;
 /// The room's answer is over after this time, ms.
 const TAIL_MS: u32 = 300;
 /// A sweep's quotient rings a little before the direct sound, ms.
 const BEFORE_MS: u32 = 3;
+/// And a little of that is left out where only noise is to be, ms.
+const BEFORE_NOISE_MS: u32 = 50;
 /// More of the samples at full scale is overdriven.
 const CLIPPED: f32 = 0.000_5;
 /// Below this a capture is dead, dBFS.
@@ -34,7 +36,7 @@ pub fn measure(signal: &TestSignal, capture: &[f32]) -> Measured {
     let noise_dbfs = Levels::of(&capture[..signal.before().min(capture.len())]).rms_dbfs;
     let mut way = Way::between(&played, capture);
     let longest = samples_of(signal.after_ms);
-    let Some((peak_at, peak)) = way.peak(longest) else { return Measured::NotHeard { noise_dbfs } };
+    let Some((peak_at, peak)) = way.peak(longest, signal.before()) else { return Measured::NotHeard { noise_dbfs } };
     let first = (0..=peak_at).find(|n| way.response[*n].abs() >= FIRST * peak).unwrap_or(peak_at);
     // The first that is high enough lies on a slope: its top is near.
     let top = (first..way.response.len()).find(|n| way.response[*n].abs() > way.response[n + 1].abs()).unwrap_or(first);
@@ -77,13 +79,16 @@ impl Way {
         Self { played: spectrum, response, planner }
     }
 
-    /// Where the response is strongest within the first `longest` samples, if it stands out.
-    fn peak(&self, longest: usize) -> Option<(usize, f32)> {
+    /// Where the response is strongest within the first `longest` samples, if it stands out. `before`: samples of silence
+    /// before the sweep.
+    fn peak(&self, longest: usize, before: usize) -> Option<(usize, f32)> {
         let early = self.response[..=longest].iter().map(|value| value.abs()).enumerate();
         let (at, peak) = early.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
-        // The second half, but for its end, is before the sound in time: only noise is there.
+        // Its end is what was there before the sound came: noise, and as much of it as in the beginning, for the capture
+        // covers the whole sweep at these delays as well. At longer ones it does not, and there is less of it.
         let len = self.response.len();
-        let noise = &self.response[len / 2..len - len / 8];
+        let gap = samples_of(BEFORE_NOISE_MS);
+        let noise = &self.response[len - before.max(2 * gap)..len - gap];
         let rms = (noise.iter().map(|value| value * value).sum::<f32>() / noise.len() as f32).sqrt();
         (peak > PEAK * rms).then_some((at, peak))
     }

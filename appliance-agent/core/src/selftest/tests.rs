@@ -52,6 +52,16 @@ fn verdicts(measured: &[Measured]) -> Vec<Verdict> {
 }
 
 #[test]
+fn a_rooms_noise_is_never_taken_for_the_sweep() {
+    let heard = |seed| {
+        let mut dice = Dice(seed);
+        let noise: Vec<f32> = (0..96_000).map(|_| dice.between(-0.002, 0.002)).collect();
+        matches!(measure(&TestSignal::default(), &noise), Measured::Heard(_))
+    };
+    assert_eq!((0..100).filter(|seed| heard(*seed)).count(), 0);
+}
+
+#[test]
 fn the_sweep_is_silent_before_and_after_and_never_louder_than_it_says() {
     let samples = TestSignal::default().samples();
     assert_eq!(samples.len(), 96_000);
