@@ -25,7 +25,7 @@ use crate::{clip, fresh, measure};
 
 /// Until rate control has settled and the clip has been read once.
 const WARM_UP: Duration = Duration::from_secs(6);
-const WINDOWS: u32 = 3;
+const WINDOWS: u32 = 5;
 /// Of the clip. Raw pictures are large: 1.4 MB each.
 const SECONDS: u32 = 4;
 const FPS: u8 = 25;
@@ -45,8 +45,8 @@ pub struct Options {
     /// The box's program.
     #[arg(long)]
     agent: PathBuf,
-    /// Length of each of the three windows, seconds.
-    #[arg(long, default_value_t = 20)]
+    /// Length of each of the five windows, seconds.
+    #[arg(long, default_value_t = 15)]
     window: u64,
 }
 
@@ -56,6 +56,8 @@ struct Outcome {
     ours: Figures,
     /// The encoders alone.
     gstreamer: Figures,
+    /// Median of the windows: what the one used, of what the other did in the same seconds.
+    ratio: f64,
 }
 
 #[derive(Serialize)]
@@ -65,16 +67,41 @@ struct Figures {
     memory_mib: f64,
 }
 
-/// Measures the one, then the other.
+/// Measures both at once: a machine that is busy with other things, or slower for a while, is so for both.
 pub fn agent(options: &Options) -> anyhow::Result<()> {
     let clips = raw_clips(&options.clips)?;
     let out = fresh(&options.out)?;
-    let ours = ours(options, &clips, &out)?;
-    eprintln!("bench agent: ours {}", serde_json::to_string(&ours)?);
-    let gstreamer = gstreamer(options, &clips)?;
-    eprintln!("bench agent: encoders alone {}", serde_json::to_string(&gstreamer)?);
-    println!("{}", serde_json::to_string(&Outcome { ours, gstreamer })?);
+    let ours = Ours::start(options, &clips, &out)?;
+    let launch = gstreamer(&clips)?;
+    std::thread::sleep(WARM_UP);
+    let (mut of_ours, mut of_launch, mut memory) = (Vec::new(), Vec::new(), [0.0_f64; 2]);
+    let pids = [ours.child.0.id(), launch.0.id()];
+    for _ in 0..WINDOWS {
+        let (before, seen) = (pids.map(measure::cpu_of_tree), ours.pictures());
+        std::thread::sleep(Duration::from_secs(options.window));
+        let used = [0, 1].map(|n| measure::cpu_of_tree(pids[n]).saturating_sub(before[n]).as_secs_f64());
+        let share = |count: f64| count / options.window as f64;
+        of_ours.push(Window { cpu: share(used[0]), fps: share((ours.pictures() - seen) as f64) });
+        of_launch.push(Window { cpu: share(used[1]), fps: 0.0 });
+        memory = [0, 1].map(|n| memory[n].max(measure::held(pids[n]).memory_mib));
+    }
+    ours.finish()?;
+    let ratios: Vec<f64> = of_ours.iter().zip(&of_launch).map(|(ours, launch)| ours.cpu / launch.cpu).collect();
+    let outcome = Outcome {
+        ours: Figures::new(of_ours, memory[0]),
+        gstreamer: Figures::new(of_launch, memory[1]),
+        ratio: measure::percentile(&ratios, 0.5).unwrap_or(f64::NAN),
+    };
+    eprintln!("bench agent: {} (window by window: {ratios:.3?})", serde_json::to_string(&outcome)?);
+    println!("{}", serde_json::to_string(&outcome)?);
     Ok(())
+}
+
+impl Figures {
+    fn new(windows: Vec<Window>, memory_mib: f64) -> Self {
+        let cpus: Vec<f64> = windows.iter().map(|window| window.cpu).collect();
+        Self { cpu_median: measure::percentile(&cpus, 0.5).unwrap_or(f64::NAN), windows, memory_mib }
+    }
 }
 
 /// The same pictures twice: in a container with sound, and bare.
@@ -110,49 +137,69 @@ impl Drop for Ended {
     }
 }
 
-fn ours(options: &Options, clips: &RawClips, out: &Path) -> anyhow::Result<Figures> {
-    let pictures = Arc::new(AtomicU64::new(0));
-    let thumbs = Arc::new(AtomicU64::new(0));
-    let session = Session::begin()?;
-    let (join, identity, _centre) = centre(session.origin_ms, &pictures, &thumbs)?;
-    let socket = out.join("media.sock");
-    let listener = UnixListener::bind(&socket)?;
-    let mut agent = Command::new(&options.agent);
-    agent.arg("media").arg("--socket").arg(&socket).env("RUST_LOG", "warn");
-    let child = Ended(agent.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("the box's program")?);
-    let (mut control, _) = listener.accept()?;
-    let faults = listen(&control)?;
-    let config = MediaConfig {
-        site: join.caller.clone(),
-        camera: Camera::Clip(clips.film.display().to_string()),
-        microphones: None,
-        loudspeaker: None,
-        sound_server: false,
-        encoders: vec!["x264enc".into()],
-        preset: "superfast".into(),
-        records: out.join("records").display().to_string(),
-        returns: None,
-        decode_return: false,
-        dtls_cert: B64.encode(&identity.cert_der),
-        dtls_key: B64.encode(&identity.key_der),
-        screen: None,
-        lettering: None,
-    };
-    control.write_all(&encode(&ToMedia::Configure(Box::new(config))))?;
-    let order = ToMedia::Join {
-        order: Box::new(join),
-        muted: false,
-        session_key: B64.encode(&session.key),
-        session_cert: session.cert,
-    };
-    control.write_all(&encode(&order))?;
-    std::thread::sleep(WARM_UP);
-    let figures = watch(options, child.0.id(), || pictures.load(Ordering::Relaxed));
-    if let Ok(fault) = faults.try_recv() {
-        bail!("the box's program says: {fault}");
+/// The box's program in a session.
+struct Ours {
+    child: Ended,
+    _control: UnixStream,
+    _centre: CentreLink,
+    pictures: Arc<AtomicU64>,
+    thumbs: Arc<AtomicU64>,
+    faults: mpsc::Receiver<String>,
+}
+
+impl Ours {
+    fn start(options: &Options, clips: &RawClips, out: &Path) -> anyhow::Result<Self> {
+        let pictures = Arc::new(AtomicU64::new(0));
+        let thumbs = Arc::new(AtomicU64::new(0));
+        let session = Session::begin()?;
+        let (join, identity, centre) = centre(session.origin_ms, &pictures, &thumbs)?;
+        let socket = out.join("media.sock");
+        let listener = UnixListener::bind(&socket)?;
+        let mut agent = Command::new(&options.agent);
+        agent.arg("media").arg("--socket").arg(&socket).env("RUST_LOG", "warn");
+        let child = Ended(agent.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("the box's program")?);
+        let (mut control, _) = listener.accept()?;
+        let faults = listen(&control)?;
+        let config = MediaConfig {
+            site: join.caller.clone(),
+            camera: Camera::Clip(clips.film.display().to_string()),
+            microphones: None,
+            loudspeaker: None,
+            sound_server: false,
+            encoders: vec!["x264enc".into()],
+            preset: "superfast".into(),
+            records: out.join("records").display().to_string(),
+            returns: None,
+            decode_return: false,
+            dtls_cert: B64.encode(&identity.cert_der),
+            dtls_key: B64.encode(&identity.key_der),
+            screen: None,
+            lettering: None,
+        };
+        control.write_all(&encode(&ToMedia::Configure(Box::new(config))))?;
+        let order = ToMedia::Join {
+            order: Box::new(join),
+            muted: false,
+            session_key: B64.encode(&session.key),
+            session_cert: session.cert,
+        };
+        control.write_all(&encode(&order))?;
+        Ok(Self { child, _control: control, _centre: centre, pictures, thumbs, faults })
     }
-    ensure!(thumbs.load(Ordering::Relaxed) > 0, "no small picture came");
-    Ok(figures)
+
+    /// Main pictures that came to the centre so far.
+    fn pictures(&self) -> u64 {
+        self.pictures.load(Ordering::Relaxed)
+    }
+
+    /// All went as it should.
+    fn finish(self) -> anyhow::Result<()> {
+        if let Ok(fault) = self.faults.try_recv() {
+            bail!("the box's program says: {fault}");
+        }
+        ensure!(self.thumbs.load(Ordering::Relaxed) > 0, "no small picture came");
+        Ok(())
+    }
 }
 
 /// A centre that receives and says nothing.
@@ -208,7 +255,7 @@ fn listen(control: &UnixStream) -> anyhow::Result<mpsc::Receiver<String>> {
 }
 
 /// The encoders alone: as the box's program sets them, on the same pictures, at a camera's pace.
-fn gstreamer(options: &Options, clips: &RawClips) -> anyhow::Result<Figures> {
+fn gstreamer(clips: &RawClips) -> anyhow::Result<Ended> {
     let encoder = |kbps: u32| {
         format!(
             "x264enc speed-preset=superfast tune=zerolatency bitrate={kbps} threads=1 sliced-threads=false bframes=0 \
@@ -227,24 +274,5 @@ fn gstreamer(options: &Options, clips: &RawClips) -> anyhow::Result<Figures> {
     );
     let mut launch = Command::new("gst-launch-1.0");
     launch.arg("-q").args(line.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::null());
-    let child = Ended(launch.spawn().context("gst-launch-1.0 (Debian package gstreamer1.0-tools)")?);
-    std::thread::sleep(WARM_UP);
-    Ok(watch(options, child.0.id(), || 0))
-}
-
-fn watch(options: &Options, pid: u32, pictures: impl Fn() -> u64) -> Figures {
-    let window = Duration::from_secs(options.window);
-    let mut memory_mib = 0.0_f64;
-    let windows: Vec<Window> = (0..WINDOWS)
-        .map(|_| {
-            let (cpu, seen) = (measure::cpu_of_tree(pid), pictures());
-            std::thread::sleep(window);
-            memory_mib = memory_mib.max(measure::held(pid).memory_mib);
-            let of = |count: f64| count / window.as_secs_f64();
-            let cpu = measure::cpu_of_tree(pid).saturating_sub(cpu).as_secs_f64();
-            Window { cpu: of(cpu), fps: of((pictures() - seen) as f64) }
-        })
-        .collect();
-    let cpus: Vec<f64> = windows.iter().map(|window| window.cpu).collect();
-    Figures { cpu_median: measure::percentile(&cpus, 0.5).unwrap_or(f64::NAN), windows, memory_mib }
+    launch.spawn().map(Ended).context("gst-launch-1.0 (Debian package gstreamer1.0-tools)")
 }
