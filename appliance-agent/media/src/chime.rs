@@ -9,11 +9,9 @@ use bridgepoint_wire::local;
 
 use crate::blocks::BLOCK_TIME;
 use crate::epoch::Epoch;
-use crate::loudspeaker::Loudspeaker;
+use crate::loudspeaker::{LEAD, Loudspeaker};
 use crate::pace::BLOCK;
 
-/// Sound is handed over so long before it is heard.
-const LEAD: Duration = Duration::from_millis(60);
 /// A device that was just opened may take so long to come into its stride: what comes before is silence.
 const OPENING: Duration = Duration::from_millis(300);
 /// What was handed over last is still to be heard.
@@ -32,7 +30,7 @@ impl Chiming {
         let (device, stopped) = (on.device.clone(), Arc::clone(&stop));
         let thread = std::thread::Builder::new()
             .name("chime".into())
-            .spawn(move || play(&device, f64::from(percent) / 100.0, &samples, &stopped))
+            .spawn(move || play(&device, percent, &samples, &stopped))
             .inspect_err(|error| tracing::warn!("no tones: {error}"))
             .ok();
         Self { stop, thread }
@@ -48,8 +46,8 @@ impl Drop for Chiming {
     }
 }
 
-fn play(device: &str, volume: f64, samples: &[i16], stop: &AtomicBool) {
-    let loudspeaker = Loudspeaker::start(device, volume, Epoch::now(), |error| tracing::warn!("no tones: {error}"));
+fn play(device: &str, percent: u8, samples: &[i16], stop: &AtomicBool) {
+    let loudspeaker = Loudspeaker::start(device, percent, Epoch::now(), |error| tracing::warn!("no tones: {error}"));
     let loudspeaker = match loudspeaker {
         Ok(loudspeaker) => loudspeaker,
         Err(error) => return tracing::warn!("no tones: {error}"),

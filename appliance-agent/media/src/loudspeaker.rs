@@ -20,6 +20,8 @@ use crate::pipeline::{chain, error_on, make, play, stop_within};
 pub const PROBE: &str = "bridgepoint-loudspeaker";
 /// Blocks that may wait for the device: 1 s.
 const WAITING: usize = 50;
+/// Who paces blocks by himself hands each over so long before it is heard.
+pub const LEAD: Duration = Duration::from_millis(60);
 /// How often it is looked whether the device still plays.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a device may take to stop.
@@ -41,7 +43,7 @@ pub struct Mouth(SyncSender<Order>);
 #[derive(Debug)]
 enum Order {
     Play(Box<[i16; BLOCK]>, Instant),
-    Volume(f64),
+    Volume(u8),
     End,
 }
 
@@ -53,17 +55,17 @@ impl Mouth {
 }
 
 impl Loudspeaker {
-    /// On an ALSA device, at `volume` (0 to 1). `on_fault` is told when the device goes away or is not there.
+    /// On an ALSA device, at `percent` of what it can do. `on_fault` is told when the device goes away or is not there.
     ///
     /// # Errors
     /// [`MediaError::Element`], [`MediaError::Framework`]; never because of the device.
     pub fn start(
         device: &str,
-        volume: f64,
+        percent: u8,
         epoch: Epoch,
         on_fault: impl FnMut(MediaError) + Send + 'static,
     ) -> Result<Self, MediaError> {
-        let output = Output::new(device, volume, epoch)?;
+        let output = Output::new(device, percent, epoch)?;
         let (orders, to_do) = sync_channel(WAITING);
         let thread = std::thread::Builder::new()
             .name("loudspeaker".into())
@@ -72,10 +74,10 @@ impl Loudspeaker {
         Ok(Self { orders, thread: Some(thread) })
     }
 
-    /// Another volume (0 to 1), from the next block on.
-    pub fn set_volume(&self, volume: f64) {
+    /// Another volume, percent, from the next block on.
+    pub fn set_volume(&self, percent: u8) {
         // A full queue is emptied within its second; the thread ends only after us.
-        let _ = self.orders.send(Order::Volume(volume));
+        let _ = self.orders.send(Order::Volume(percent));
     }
 
     /// Where to put the sound.
@@ -93,6 +95,11 @@ impl Drop for Loudspeaker {
     }
 }
 
+/// The element counts from 0 to 1.
+fn set(level: &gst::Element, percent: u8) {
+    level.set_property("volume", f64::from(percent) / 100.0);
+}
+
 struct Output {
     device: String,
     pipeline: gst::Pipeline,
@@ -104,12 +111,12 @@ struct Output {
 }
 
 impl Output {
-    fn new(device: &str, volume: f64, epoch: Epoch) -> Result<Self, MediaError> {
+    fn new(device: &str, percent: u8, epoch: Epoch) -> Result<Self, MediaError> {
         let pipeline = gst::Pipeline::new();
         epoch.rule(&pipeline);
         let source = BlockSource::new(epoch);
         let level = make("volume")?;
-        level.set_property("volume", volume);
+        set(&level, percent);
         let sink = make("alsasink")?;
         sink.set_property("device", device);
         sink.set_property("provide-clock", false);
@@ -130,7 +137,7 @@ impl Output {
             let wake = self.again.unwrap_or(self.look);
             match orders.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(Order::Play(block, at)) if self.again.is_none() => self.source.push(&block, at),
-                Ok(Order::Volume(volume)) => self.level.set_property("volume", volume),
+                Ok(Order::Volume(percent)) => set(&self.level, percent),
                 Ok(Order::Play(..)) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => break,
             }

@@ -275,7 +275,7 @@ impl Session {
     /// Another volume of the return, percent.
     pub fn set_volume(&self, percent: u8) {
         if let Some(loudspeaker) = &self.loudspeaker {
-            loudspeaker.set_volume(share(percent));
+            loudspeaker.set_volume(percent);
         }
     }
 
@@ -371,11 +371,7 @@ fn start_loudspeaker(
     let Some(wanted) = &config.loudspeaker else { return Ok(None) };
     crate::pipeline::init()?;
     let tell = Arc::clone(tell);
-    Loudspeaker::start(&wanted.device, share(percent), epoch, move |error| fault(&tell, &error)).map(Some)
-}
-
-fn share(percent: u8) -> f64 {
-    f64::from(percent) / 100.0
+    Loudspeaker::start(&wanted.device, percent, epoch, move |error| fault(&tell, &error)).map(Some)
 }
 
 fn start_playout(

@@ -142,7 +142,7 @@ impl Bench<'_> {
     ) -> Result<Option<Loudspeaker>, MediaError> {
         let Some(on) = &self.config.loudspeaker else { return Ok(None) };
         crate::pipeline::init()?;
-        Loudspeaker::start(&on.device, f64::from(on.volume) / 100.0, Epoch::now(), on_fault).map(Some)
+        Loudspeaker::start(&on.device, on.volume, Epoch::now(), on_fault).map(Some)
     }
 
     /// The screen, where there is one, from its owner; given back when it is dropped.

@@ -7,10 +7,10 @@ use bridgepoint_wire::SiteCode;
 use bridgepoint_wire::twin::Planned;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use unicode_normalization::UnicodeNormalization as _;
 
 use super::App;
 use super::error::ApiError;
+use super::sites::line;
 use crate::clock::now_ms;
 use crate::store::PlannedRecord;
 
@@ -30,11 +30,7 @@ pub async fn list(State(app): State<App>) -> Result<Json<Vec<PlannedRecord>>, Ap
 
 /// `POST /api/planned`
 pub async fn add(State(app): State<App>, Json(new): Json<New>) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let title: String = new.title.trim().nfc().collect();
-    let most = Planned::MAX_TITLE;
-    if title.is_empty() || title.chars().count() > most || title.chars().any(char::is_control) {
-        return Err(ApiError::bad(format!("a title has 1 to {most} characters and no control characters")));
-    }
+    let title = line("a title", &new.title, Planned::MAX_TITLE)?;
     if new.at_ms <= now_ms() || i64::try_from(new.at_ms).is_err() {
         return Err(ApiError::bad("a session is planned for a time that is still to come"));
     }

@@ -51,10 +51,7 @@ pub struct New {
 
 /// `POST /api/sites`
 pub async fn add(State(app): State<App>, Json(new): Json<New>) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let name: String = new.name.trim().nfc().collect();
-    if name.is_empty() || name.chars().count() > NAME || name.chars().any(char::is_control) {
-        return Err(ApiError::bad(format!("a site's name has 1 to {NAME} characters and no control characters")));
-    }
+    let name = line("a site's name", &new.name, NAME)?;
     let answer = json!({ "code": new.code, "name": name });
     app.hub.call(move |hub| hub.add_site(&new.code, &name)).await??;
     Ok((StatusCode::CREATED, Json(answer)))
@@ -173,6 +170,15 @@ impl App {
         let answer = self.hub.call(move |hub| hub.ask_box(&of, order)).await??;
         Ok(tokio::time::timeout(BOX_ANSWERS, answer).await.ok().and_then(Result::ok))
     }
+}
+
+/// A text that is shown on one line: trimmed, NFC, of at most `most` characters.
+pub fn line(what: &str, text: &str, most: usize) -> Result<String, ApiError> {
+    let line: String = text.trim().nfc().collect();
+    if line.is_empty() || line.chars().count() > most || line.chars().any(char::is_control) {
+        return Err(ApiError::bad(format!("{what} has 1 to {most} characters and no control characters")));
+    }
+    Ok(line)
 }
 
 /// A site's code in a path.

@@ -287,7 +287,11 @@ impl Hub {
     fn publish_twins(&self) {
         let with_box = self.fleet.views(0).filter(|view| view.record.appliance.is_some());
         let sites: Vec<SiteCode> = with_box.map(|view| view.record.code.clone()).collect();
-        for site in &sites {
+        self.publish_twins_of(&sites);
+    }
+
+    pub(super) fn publish_twins_of(&self, sites: &[SiteCode]) {
+        for site in sites {
             self.publish_twin(site);
         }
     }

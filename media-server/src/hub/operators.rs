@@ -217,18 +217,14 @@ impl Hub {
     pub fn plan(&mut self, planned: &Planned, sites: &[SiteCode]) -> Result<i64, Refused> {
         self.known(sites)?;
         let number = self.store.add_planned(planned, sites)?;
-        for site in sites {
-            self.publish_twin(site);
-        }
+        self.publish_twins_of(sites);
         Ok(number)
     }
 
     /// Takes a session out of the plan; `false`: it is not there.
     pub fn unplan(&mut self, number: i64) -> Result<bool, Refused> {
         let told = self.store.remove_planned(number)?;
-        for site in &told {
-            self.publish_twin(site);
-        }
+        self.publish_twins_of(&told);
         Ok(!told.is_empty())
     }
 
@@ -240,11 +236,7 @@ impl Hub {
         }
         self.plan_tidied_ms = now;
         match self.store.forget_planned(now) {
-            Ok(told) => {
-                for site in &told {
-                    self.publish_twin(site);
-                }
-            }
+            Ok(told) => self.publish_twins_of(&told),
             Err(error) => tracing::error!(%error, "the plan of sessions"),
         }
     }

@@ -44,7 +44,7 @@ impl Store {
         })
     }
 
-    /// Takes a session out of the plan; returns the sites whose boxes are to be told. None: it was not there.
+    /// Takes a session out of the plan; returns the sites whose boxes are to be told; empty when it was not there.
     pub fn remove_planned(&self, number: i64) -> Result<Vec<SiteCode>> {
         self.change(|change| forget(change, "id = ?1", number))
     }

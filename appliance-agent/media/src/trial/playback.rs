@@ -14,14 +14,12 @@ use bridgepoint_wire::media::AccessUnit;
 
 use super::{Bench, FIRST, ORDER, TrialError};
 use crate::encode::Encodings;
-use crate::loudspeaker::Loudspeaker;
+use crate::loudspeaker::{LEAD, Loudspeaker};
 use crate::session::Source;
 use crate::sound::Microphone;
 use crate::timeline::Timeline;
 use crate::{Captured, Encoding, MediaError, lock};
 
-/// A block is handed over so long before it is heard; the picture is not late enough for that to be noticed.
-const LEAD: Duration = Duration::from_millis(60);
 /// Opus bit rate of the recording, kbit/s.
 const SOUND_KBPS: u32 = 48;
 
@@ -159,6 +157,7 @@ fn play(bench: &Bench<'_>, path: &Path, proof: PlaybackProof) -> Result<Playback
             }
             Captured::Sound { block, at } => {
                 if let Some(mouth) = &mouth {
+                    // The picture is not late enough for that to be noticed.
                     mouth.play(&block, at + LEAD);
                 }
             }

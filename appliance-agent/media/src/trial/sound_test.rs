@@ -9,7 +9,7 @@ use bridgepoint_wire::trial::{Found, MeasuredMicrophone};
 
 use super::{Bench, LOOK, TrialError};
 use crate::blocks::BLOCK_TIME;
-use crate::loudspeaker::Loudspeaker;
+use crate::loudspeaker::{LEAD, Loudspeaker};
 use crate::microphones::{CLOSING, capture};
 use crate::pace::{BLOCK, SOUND_RATE};
 use crate::pipeline::stop_within;
@@ -21,8 +21,6 @@ const FIRST: Duration = Duration::from_secs(3);
 const LOUDSPEAKER: Duration = Duration::from_secs(5);
 /// Its device plays evenly after this.
 const STRIDE: Duration = Duration::from_secs(1);
-/// Sound is handed over so long before it is heard.
-const LEAD: Duration = Duration::from_millis(60);
 /// Devices deliver so long after it was heard.
 const LATE: Duration = Duration::from_millis(300);
 /// A device that is further off than this has lost samples.
